@@ -1,0 +1,1 @@
+"""vtune: hundreds or thousands of trials trained as one JAX array program."""

@@ -1,0 +1,37 @@
+"""What can go wrong, by name: every error of vtune is a `VtuneError` and also the built-in that it resembles."""
+
+
+class VtuneError(Exception):
+    """Base of all errors that vtune raises on purpose."""
+
+
+class SpaceError(VtuneError, ValueError):
+    """A search space that cannot be: bad bounds, unknown parents, cycles, constraints that nothing satisfies."""
+
+
+class ConfigError(VtuneError, ValueError):
+    """A configuration that does not lie in its space."""
+
+
+class ArgumentError(VtuneError, ValueError):
+    """An argument of a public function that it cannot use."""
+
+
+class TaskError(VtuneError, ValueError):
+    """A task whose data, model, loss or metrics do not fit together."""
+
+
+class GuardError(VtuneError, TypeError):
+    """Python asked for the exact value of a hyperparameter that has too many values for one program each."""
+
+
+class ProposerError(VtuneError, RuntimeError):
+    """A proposer that broke its contract: configurations outside the space, or scores that do not fit."""
+
+
+class StoreError(VtuneError, RuntimeError):
+    """A store that cannot be opened, read or written as asked."""
+
+
+class Interrupted(VtuneError, KeyboardInterrupt):
+    """The run was ended by Ctrl-C or SIGTERM; what was done is kept."""

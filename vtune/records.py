@@ -1,0 +1,69 @@
+"""The values that every room may hold: a trial, its state, a measurement, a decision."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Config = dict[str, Any]
+"""One choice of a space: hyperparameter name -> Python value. Hyperparameters that are not active are absent."""
+
+
+class TrialState(enum.StrEnum):
+    """Where a trial is in its life. The last four are terminal; a trial reaches exactly one of them."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    STOPPED = "stopped"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether a trial in this state is over."""
+        return self not in (TrialState.WAITING, TrialState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One configuration and what became of it.
+
+    Attributes:
+      id: number of the trial in its study, from 0, in the order in which configurations were admitted.
+      config: hyperparameter name -> value; hyperparameters that were not active are absent.
+      state: see `TrialState`.
+      step: optimizer steps done at the last measurement.
+      score: the last value of the study's metric, as the user's metric has it (not negated); None before the first.
+      metrics: the last value of every metric, by name.
+      origin: who wished for it: the proposer's name, or "enqueued".
+      error: why it failed; None otherwise.
+    """
+
+    id: int
+    config: Mapping[str, Any]
+    state: TrialState = TrialState.WAITING
+    step: int = 0
+    score: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    origin: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """The metrics of one trial at one step."""
+
+    trial: int
+    step: int
+    metrics: Mapping[str, float]
+
+
+class Decision(enum.IntEnum):
+    """What a scheduler says of a lane after a measurement."""
+
+    CONTINUE = 0
+    STOP = 1
+    COPY = 2

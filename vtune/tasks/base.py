@@ -1,0 +1,62 @@
+"""What is trained: three pure functions of a hyperparameter set, a state, the data and a key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from vtune.errors import TaskError
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How long every trial trains, for tasks that must know (learning-rate schedules).
+
+    Attributes:
+      steps: optimizer steps of a full trial.
+      eval_every: steps between two measurements.
+    """
+
+    steps: int
+    eval_every: int
+
+
+@runtime_checkable
+class Task(Protocol):
+    """Anything that JAX can trace, as three functions. All of them are called for one trial; vtune batches them.
+
+    Hyperparameters arrive as `hp` (`hp.lr`, `hp["lr"]`); keys are typed PRNG keys, one a call, made from the trial's
+    id and step. Optional members are found by name: `name` (for the study's default name), `for_run(run)` (a copy that
+    knows the `Run`), `variables(hp, state, data)` (what `Study.best_params()` hands out; the state when missing),
+    `describe()` (JSON values that a resume compares) and `cost(hp)` (what one step costs, for budgets not in steps).
+    """
+
+    data: Any
+    """Pytree of arrays, put on the device once and passed to every call; None where there is none."""
+
+    def init(self, hp: Any, data: Any, key: Any) -> Any:
+        """Makes the state of a fresh trial: any pytree with array leaves."""
+        ...
+
+    def step(self, hp: Any, state: Any, data: Any, key: Any) -> tuple[Any, dict[str, Any]]:
+        """Does one training step; returns the next state and scalars, which are averaged until the next measurement."""
+        ...
+
+    def evaluate(self, hp: Any, state: Any, data: Any, key: Any) -> dict[str, Any]:
+        """Measures the state: metric name -> scalar."""
+        ...
+
+
+def check(task: Any) -> None:
+    """Says what is missing of an object that should be a `Task`.
+
+    Raises:
+      TaskError: naming the missing members.
+    """
+    missing = [name for name in ("data", "init", "step", "evaluate") if not hasattr(task, name)]
+    if missing:
+        raise TaskError(
+            f"a task needs `data`, `init`, `step` and `evaluate`; {type(task).__name__} has no {', '.join(missing)}. "
+            "Use vtune.Supervised for models with data, vtune.Function for a whole run in one function, or write the "
+            "three functions yourself (see vtune.tasks.Task)."
+        )
