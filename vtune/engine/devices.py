@@ -1,0 +1,63 @@
+"""Where blocks run: one host thread a CPU core, or one for an accelerator, joined in a fixed order."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import jax
+
+T = TypeVar("T")
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return max(1, os.cpu_count() or 1)
+
+
+def default_threads() -> int:
+    """Host threads that keep the default backend busy: a vmapped loop fills one CPU core, or a whole accelerator."""
+    return cores() if jax.default_backend() == "cpu" else 1
+
+
+class Workers:
+    """A few threads that run jobs side by side; results come back in the order of the jobs, whoever was first."""
+
+    def __init__(self, threads: int):
+        self.threads = threads
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="vtune")
+
+    def run(self, jobs: Sequence[Callable[[], T]], waiting: Callable[[], None] = lambda: None) -> list[T]:
+        """Runs the jobs and returns their results in order.
+
+        Args:
+          jobs: functions without arguments.
+          waiting: called about ten times a second meanwhile; may raise to give up waiting.
+
+        Raises:
+          The first job's error, in order, after all jobs have ended.
+        """
+        if len(jobs) == 1 and self.threads == 1:
+            return [jobs[0]()]
+        futures: list[Future[Any]] = [self._pool.submit(job) for job in jobs]
+        for future in futures:
+            while not future.done():
+                waiting()
+                _wait(future)
+        return [future.result() for future in futures]
+
+    def close(self) -> None:
+        """Lets the threads go; jobs that run are not waited for."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _wait(future: Future[Any]) -> None:
+    try:
+        future.exception(timeout=0.1)
+    except TimeoutError:
+        time.sleep(0)

@@ -1,0 +1,215 @@
+"""A program: the compiled computation of one block of lanes, and the guards that say whom it serves.
+
+One executable does everything that a chunk needs: it fills fresh lanes with an initialised state, trains every lane
+for a number of steps that is an argument, and measures. Nothing of a study is a constant in it: data, seed,
+hyperparameters, step counts and trial ids are arguments, so that it is compiled once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jax.extend.core import jaxpr_as_fun
+
+from vtune import rng
+from vtune.engine.lane import LaneTask, StateLeaf
+from vtune.engine.strategy import Strategy
+from vtune.hyper import Guard, Layout, trace_with_ladder
+from vtune.tasks.convolution import convolutions
+
+IDS, START, FRESH, DUE = range(4)
+"""Rows of the lane table: trial id, steps done before, whether the lane starts anew, whether it is to be measured."""
+COUNT, MEASURE = range(2)
+"""Entries of the clock: steps to do, whether to measure after them."""
+MOST_STEP_METRICS = 16
+"""Scalars that a step may return: their running sums are carried in one array of this width."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traced:
+    """A program before it is compiled.
+
+    Attributes:
+      exemplar: the filled config whose answers the guards hold.
+      guards: what a config must satisfy to be trained by this program.
+      layout: makes the hyperparameter columns of a batch of configs.
+      kinds: hyperparameter -> "traced", "guarded" or "packed".
+      demotion: what the ladder had to take from Hyper to plain values, readable; empty as a rule.
+      metrics: names of the measured values.
+      leaves: the arrays of one lane's state.
+      task: the task seen from one lane.
+      seconds: what tracing and lowering took.
+    """
+
+    exemplar: Mapping[str, Any]
+    guards: tuple[Guard, ...]
+    layout: Layout
+    kinds: Mapping[str, str]
+    demotion: str
+    metrics: tuple[str, ...]
+    leaves: tuple[StateLeaf, ...]
+    strategy: Strategy
+    task: LaneTask
+    lowered: Any
+    seconds: float
+
+    @property
+    def bytes_per_lane(self) -> int:
+        """Size of one lane's state."""
+        return sum(int(np.prod(leaf.shape)) * np.dtype(leaf.dtype).itemsize for leaf in self.leaves)
+
+    def compile(self) -> Program:
+        """Compiles, or takes the executable from the persistent cache."""
+        started = time.perf_counter()
+        executable = self.lowered.compile()
+        return Program(self, executable, time.perf_counter() - started)
+
+
+@dataclass(slots=True, eq=False)
+class Program:
+    """A compiled program.
+
+    Attributes:
+      traced: guards, layout and names.
+      executable: (state, lane table uint32[4, lanes], clock uint32[2], columns, study words, data) ->
+        (state, values float32[lanes, metrics], finite bool[lanes]); the state is donated.
+      compile_seconds: what the compiler or the persistent cache took.
+      step_seconds: the last measured seconds of one step of a block; None before the first chunk.
+    """
+
+    traced: Traced
+    executable: Any
+    compile_seconds: float
+    step_seconds: float | None = None
+
+    @property
+    def temporary_bytes(self) -> int:
+        """What the compiler says a run needs beside its arguments; 0 where the backend does not tell."""
+        analysis = self.executable.memory_analysis()
+        return int(getattr(analysis, "temp_size_in_bytes", 0) or 0)
+
+    def empty_state(self) -> Any:
+        """The state of a block in which no lane has begun."""
+        traced = self.traced
+        lanes = traced.strategy.block
+        leaves = [jnp.zeros((lanes, *leaf.shape), leaf.dtype) for leaf in traced.leaves]
+        return leaves, jnp.zeros((lanes, 2, MOST_STEP_METRICS), jnp.float32)
+
+
+def trace(task: Any, space: Any, exemplar: Mapping[str, Any], data: Any, strategy: Strategy, rng_name: str) -> Traced:
+    """Traces and lowers the program that serves `exemplar`.
+
+    Args:
+      task: a `vtune.tasks.Task`.
+      space: the space that the config comes from.
+      exemplar: a filled config.
+      data: the task's data, on the device or as shapes.
+      strategy: block width and the way a step runs.
+      rng_name: the generator that makes the trials' keys.
+
+    Returns:
+      The traced program, with the guards that it asked.
+
+    Raises:
+      GuardError: Python asked for the exact value of a continuous hyperparameter.
+      TaskError: the task's functions do not fit together.
+    """
+    started = time.perf_counter()
+    lane = LaneTask(task, rng_name)
+
+    def attempt(session: Any) -> Any:
+        with convolutions(strategy.convolutions):
+            return _lower(lane, session, data, strategy)
+
+    session, lowered = trace_with_ladder(attempt, exemplar, space)
+    return Traced(
+        exemplar=exemplar,
+        guards=session.guards,
+        layout=session.layout,
+        kinds=session.kinds(),
+        demotion=str(session.demotion) if session.demotion else "",
+        metrics=lane.metric_names,
+        leaves=lane.leaves,
+        strategy=strategy,
+        task=lane,
+        lowered=lowered,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
+    shape = jax.ShapeDtypeStruct
+    column = session.abstract_columns(None)
+    words = jax.eval_shape(lambda: jax.random.key_data(rng.study_key(0, lane.rng_name)))
+    row, clock = shape((4,), jnp.uint32), shape((2,), jnp.uint32)
+
+    def init_lane(hp: Any, row: Any, words: Any, data: Any) -> Any:
+        return lane.init(hp, data, lane.trial_key(words, row[IDS]))
+
+    init, leaves = traced_once(session.bind(init_lane), column, row, words, data)
+
+    def chunk_of_lane(hp: Any, leaves: Any, sums: Any, row: Any, clock: Any, words: Any, data: Any) -> Any:
+        key = lane.trial_key(words, row[IDS])
+        done = row[START] + clock[COUNT]
+        step, (_, one) = traced_once(lambda x, t: lane.step(hp, x, data, key, t), leaves, row[START])
+        evaluate, measured = traced_once(lambda x, t: lane.evaluate(hp, x, data, key, t), leaves, done)
+
+        def accumulate(i: Any, carry: Any) -> Any:
+            leaves, values = step(carry[0], row[START] + i)
+            known = ~jnp.isnan(values)
+            return leaves, carry[1] + jnp.stack([jnp.where(known, values, 0.0), known.astype(jnp.float32)])
+
+        carry = (leaves, sums[:, : one.shape[0]])
+        carry = jax.lax.fori_loop(jnp.uint32(0), clock[COUNT], accumulate, carry) if strategy.loop else accumulate(0, carry)
+        leaves, totals = carry
+        nothing = jnp.full(measured.shape, jnp.nan, jnp.float32)
+        measured = jax.lax.cond(clock[MEASURE] > 0, lambda: evaluate(leaves, done), lambda: nothing)
+        average = jnp.where(totals[1] > 0, totals[0] / totals[1], jnp.nan)
+        finite = jnp.stack([jnp.bool_(True), *(jnp.isfinite(x).all() for x in leaves if _floating(x))]).all()
+        sums = sums.at[:, : one.shape[0]].set(jnp.where(row[DUE] > 0, 0.0, totals))
+        return leaves, sums, jnp.concatenate([average, measured]), finite
+
+    chunk, _ = traced_once(
+        session.bind(chunk_of_lane), column, leaves, shape((2, MOST_STEP_METRICS), jnp.float32), row, clock, words, data
+    )
+
+    def run(state: Any, table: Any, clock: Any, columns: Any, words: Any, data: Any) -> Any:
+        leaves, sums = state
+        fresh = table[FRESH] > 0
+
+        def admit() -> Any:
+            new = strategy.batch(lambda column, row: init(column, row, words, data), columns, table.T)
+            return [jnp.where(fresh.reshape((-1,) + (1,) * (a.ndim - 1)), a, b) for a, b in zip(new, leaves, strict=True)]
+
+        leaves = jax.lax.cond(fresh.any(), admit, lambda: leaves)
+        sums = jnp.where(fresh[:, None, None], 0.0, sums)
+        leaves, sums, values, finite = strategy.batch(
+            lambda column, x, s, row: chunk(column, x, s, row, clock, words, data), columns, leaves, sums, table.T
+        )
+        return (leaves, sums), values, finite
+
+    lanes = strategy.block
+    wide = jax.tree.map(lambda x: shape((lanes, *x.shape), x.dtype), leaves)
+    state = (wide, shape((lanes, 2, MOST_STEP_METRICS), jnp.float32))
+    table = shape((4, lanes), jnp.uint32)
+    columns = session.abstract_columns(lanes)
+    return jax.jit(run, donate_argnums=0).lower(state, table, clock, columns, words, data)
+
+
+def traced_once(function: Any, *arguments: Any) -> tuple[Any, Any]:
+    """Runs a Python function once, abstractly, and returns it as a traced one, with the shapes of what it returns."""
+    closed, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
+    structure = jax.tree.structure(shapes)
+    traced = jaxpr_as_fun(closed)
+    return lambda *given: jax.tree.unflatten(structure, traced(*jax.tree.leaves(given))), shapes
+
+
+def _floating(x: Any) -> bool:
+    return bool(jnp.issubdtype(x.dtype, jnp.inexact))
