@@ -1,0 +1,299 @@
+"""How a database is found and opened: the only place that knows one dialect from another."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, Executable, create_engine, event, exc, make_url
+from sqlalchemy.pool import NullPool, StaticPool
+from sqlalchemy.sql.dml import UpdateBase
+
+from vtune.errors import ArgumentError, StoreError
+
+BUSY_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a database lies: a file, memory (both None) or a server.
+
+    Attributes:
+      path: the SQLite file; None otherwise.
+      url: the server's URL; None otherwise.
+    """
+
+    path: Path | None = None
+    url: URL | None = None
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the database lives and dies with this process."""
+        return self.path is None and self.url is None
+
+    def __str__(self) -> str:
+        if self.url is not None:
+            return self.url.render_as_string(hide_password=True)
+        return "the store in memory" if self.path is None else str(self.path)
+
+
+def locate(where: str | os.PathLike[str] | None) -> Location:
+    """Reads a path, an SQLAlchemy URL or None (memory).
+
+    Raises:
+      ArgumentError: for anything else.
+      StoreError: for a database that vtune does not know.
+
+    >>> locate("sqlite:///vtune.db").path.name
+    'vtune.db'
+    """
+    if where is None:
+        return Location()
+    if not isinstance(where, str | os.PathLike) or not str(where).strip():
+        raise ArgumentError(f"a store must be a path, a database URL, or None for memory; got {where!r}.")
+    if not isinstance(where, str) or "://" not in where:
+        return Location() if where == ":memory:" else Location(path=Path(where))
+    try:
+        url = make_url(where)
+    except exc.ArgumentError:
+        raise ArgumentError(
+            "a store URL must read like sqlite:///vtune.db or postgresql+psycopg://user@host/database; "
+            "the one given cannot be parsed."
+        ) from None
+    match url.get_backend_name():
+        case "sqlite" if url.database in (None, "", ":memory:"):
+            return Location()
+        case "sqlite":
+            return Location(path=Path(url.database or ""))
+        case "postgresql":
+            return Location(url=url)
+        case other:
+            raise StoreError(
+                f"a store must be SQLite or PostgreSQL; got a URL for {other!r}. Give a file path instead."
+            )
+
+
+class Database:
+    """One opened database: transactions with errors that say what to do.
+
+    Args:
+      location: where it lies.
+      engine: SQLAlchemy's engine for it.
+      shared: whether all transactions run on one connection, one after another.
+    """
+
+    def __init__(self, location: Location, engine: Engine, shared: bool) -> None:
+        self.location = location
+        self._engine: Engine | None = engine
+        self._lock: contextlib.AbstractContextManager[Any] = threading.Lock() if shared else contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection in a transaction, committed at the end or rolled back on any exception.
+
+        Raises:
+          StoreError: in place of the database's own errors.
+        """
+        with self._lock:
+            if self._engine is None:
+                raise StoreError(f"{self.location} is closed: open it again.")
+            with explained(self.location), self._engine.begin() as connection:
+                yield connection
+
+    def close(self) -> None:
+        """Closes all connections. May be called twice."""
+        with self._lock:
+            if self._engine is not None:
+                self._engine.dispose()
+            self._engine = None
+
+
+def open_for_writing(location: Location) -> Database:
+    """Opens a database, or makes an empty one.
+
+    Raises:
+      StoreError: when it cannot be opened.
+    """
+    if location.url is not None:
+        return Database(location, _server_engine(location.url), shared=False)
+    if location.path is not None:
+        _check_file(location.path, must_exist=False)
+    name = ":memory:" if location.path is None else os.fspath(location.path)
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(name, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        return connection
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=StaticPool)
+    _begin_with(engine, "BEGIN IMMEDIATE")
+    return Database(location, engine, shared=True)
+
+
+def open_for_reading(location: Location) -> Database:
+    """Opens an existing database so that it cannot be written to through this connection.
+
+    Raises:
+      StoreError: when there is none.
+    """
+    if location.url is not None:
+        engine = _server_engine(location.url)
+        read_only = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        return Database(location, read_only, shared=False)
+    path = location.path
+    if path is None:
+        raise StoreError("a store in memory has no file to open: ask its Writer for a reader().")
+    _check_file(path, must_exist=True)
+    engine = create_engine("sqlite://", creator=lambda: _connect_read_only(path), poolclass=NullPool)
+    _begin_with(engine, "BEGIN")
+    return Database(location, engine, shared=False)
+
+
+def write_ahead(database: Database) -> None:
+    """Puts a SQLite file into WAL mode, so that readers and the writer never wait for each other.
+
+    Raises:
+      StoreError: when the file system cannot do that.
+    """
+    engine = database._engine
+    if engine is None or database.location.path is None:
+        return
+    with explained(database.location), contextlib.closing(engine.raw_connection()) as connection:
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            # Several processes may open a new file at once; SQLite's own waiting does not cover this change.
+            try:
+                mode = connection.cursor().execute("PRAGMA journal_mode=WAL").fetchone()[0]
+                break
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+    if mode != "wal":
+        raise StoreError(
+            f"{database.location} must be in WAL mode, but its file system only allows {mode!r} "
+            "(a network drive?): put the store on a local disk."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """One statement for many rows, compiled once; on SQLite the rows go to the driver as plain tuples.
+
+    Attributes:
+      statement: an insert or update with one bound parameter a column.
+      names: the parameters.
+    """
+
+    statement: UpdateBase
+    names: tuple[str, ...]
+    _compiled: dict[str, tuple[str, Sequence[str]]]
+
+    @classmethod
+    def of(cls, statement: UpdateBase, names: Sequence[str]) -> Bulk:
+        """Prepares a statement for rows of the named values."""
+        return cls(statement, tuple(names), {})
+
+    def run(self, connection: Connection, columns: Mapping[str, Sequence[Any]]) -> int:
+        """Runs it for every row of the columns; returns how many rows it touched."""
+        if not columns[self.names[0]]:
+            return 0
+        if connection.dialect.name != "sqlite":
+            ordered = [columns[name] for name in self.names]
+            rows = [dict(zip(self.names, row, strict=True)) for row in zip(*ordered, strict=True)]
+            return connection.execute(self.statement, rows).rowcount
+        if not self._compiled:
+            compiled = self.statement.compile(dialect=connection.dialect, column_keys=self.names)
+            self._compiled["sqlite"] = (str(compiled), tuple(compiled.positiontup or ()))
+        sql, order = self._compiled["sqlite"]
+        tuples = list(zip(*(columns[name] for name in order), strict=True))
+        return connection.exec_driver_sql(sql, tuples).rowcount
+
+
+def fetch(connection: Connection, statement: Executable) -> Iterator[Sequence[Any]]:
+    """The rows of a query in batches, as the driver gives them."""
+    result = connection.execute(statement)
+    while rows := result.cursor.fetchmany(20_000):
+        yield rows
+
+
+@contextlib.contextmanager
+def explained(location: Location) -> Iterator[None]:
+    """Turns the driver's errors into `StoreError`s that say what to do."""
+    try:
+        yield
+    except (exc.DBAPIError, sqlite3.Error) as error:
+        said = str(error.orig if isinstance(error, exc.DBAPIError) else error).strip()
+        remedy = next((remedy for word, remedy in _REMEDIES.items() if word in said), "")
+        raise StoreError(f"{location}: the database says {said!r}. {remedy}".strip()) from error
+
+
+_REMEDIES = {
+    "locked": f"Another process has been writing to it for over {BUSY_SECONDS:.0f} seconds: end that process first.",
+    "not a database": "This is not a vtune store (or its first bytes are damaged): give another path.",
+    "malformed": "The file is damaged: restore it from a copy.",
+    "full": "The disk is full: make room. What was committed before is kept.",
+    "readonly": "It cannot be written: check the permissions of the file and of its folder.",
+    "unable to open": "It cannot be opened: check the permissions of the file and of its folder.",
+    "disk I/O": "The disk failed to read or write: check it. What was committed before is kept.",
+}
+
+
+def _server_engine(url: URL) -> Engine:
+    try:
+        return create_engine(url)
+    except (exc.NoSuchModuleError, ModuleNotFoundError) as error:
+        raise StoreError(
+            f"the URL asks for the driver {url.drivername!r}, which is not installed ({error}): "
+            "use postgresql+psycopg://... and `pip install 'psycopg[binary]'`."
+        ) from None
+
+
+def _begin_with(engine: Engine, sql: str) -> None:
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(sql)
+
+
+def _check_file(path: Path, must_exist: bool) -> None:
+    if path.is_dir():
+        raise StoreError(f"a store must be a file; {path} is a folder. Give a file in it, such as {path / 'vtune.db'}.")
+    if must_exist and not path.exists():
+        raise StoreError(f"there is no store at {path}: check the path, or run a study with store={str(path)!r} first.")
+    if not path.parent.is_dir():
+        raise StoreError(
+            f"the folder of the store must exist; {path.parent} does not. Create it, or give another path."
+        )
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    _check_file(path, must_exist=True)
+    uri = path.absolute().as_uri()
+    try:
+        return _connect_uri(f"{uri}?mode=ro")
+    except sqlite3.OperationalError:
+        # Without write access to the folder SQLite cannot make the -shm file that WAL needs. Where nobody has left a
+        # -wal file either, nobody is writing, and the file may be read as it is.
+        log = path.with_name(path.name + "-wal")
+        if log.exists() and log.stat().st_size:
+            raise
+        return _connect_uri(f"{uri}?mode=ro&immutable=1")
+
+
+def _connect_uri(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        connection.execute("PRAGMA query_only=ON")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
