@@ -12,7 +12,8 @@ import numpy as np
 
 from vtune.errors import SpaceError
 from vtune.space.axes import Cells
-from vtune.space.parameters import Choice, Parameter
+from vtune.space.choice import Choice
+from vtune.space.parameter import Parameter
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ class Misses:
     def __init__(self, constraints: Sequence[Constraint]) -> None:
         self._constraints = constraints
         self._in_a_row = 0
-        self._failed: Counter[Constraint] = Counter()
+        self._failed = [0] * len(constraints)
 
     def sieve(self, filled: Sequence[Config]) -> np.ndarray:
         """Whether each filled config [n] satisfies all constraints -> bool [n].
@@ -89,19 +89,18 @@ class Misses:
           SpaceError: too many in a row did not; names each constraint with its share of the failures.
         """
         kept = np.ones(len(filled), dtype=bool)
-        for constraint in self._constraints:
+        for position, constraint in enumerate(self._constraints):
             rows = np.flatnonzero(kept).tolist()
             kept[rows] = constraint.holds([filled[row] for row in rows])
-            self._failed[constraint] += len(rows) - int(kept[rows].sum())
+            self._failed[position] += len(rows) - int(kept[rows].sum())
         if kept.any():
             self._in_a_row = int(np.argmax(kept[::-1]))
-            self._failed.clear()
+            self._failed = [0] * len(self._constraints)
         else:
             self._in_a_row += len(filled)
         if self._in_a_row >= MISSES_BEFORE_GIVING_UP:
-            blame = ", ".join(
-                f"{constraint} failed for {count:,}" for constraint, count in self._failed.most_common() if count
-            )
+            counts = zip(self._constraints, self._failed, strict=True)
+            blame = ", ".join(f"{constraint} failed for {count:,}" for constraint, count in counts if count)
             raise SpaceError(
                 f"constraints must leave something to find: none of {self._in_a_row:,} configurations in a row "
                 f"satisfied them ({blame}). Loosen the constraint, or narrow the ranges to where it holds"

@@ -14,9 +14,11 @@ import numpy as np
 from vtune.errors import ConfigError, SpaceError
 from vtune.records import Config
 from vtune.space.axes import Line
+from vtune.space.choice import Choice
 from vtune.space.conditions import Branch, Conditions
 from vtune.space.constraints import Constraint, Misses, named
-from vtune.space.parameters import Choice, Float, Int, Parameter
+from vtune.space.parameter import Parameter
+from vtune.space.ranges import Float, Int
 
 RESERVED = frozenset({"id", "state", "step", "score", "origin", "trial"})
 """Columns of a study's frames, which no hyperparameter may be called."""
@@ -291,8 +293,9 @@ class Space(Mapping[str, Parameter]):
             if kind is None:
                 raise SpaceError(f"{name!r}: kind must be one of {', '.join(_KINDS)}; got {entry['kind']!r}")
             values = [_tuple_of(value) for value in fields.pop("values", ())]
-            if kind is Choice:
-                fields["default"] = _tuple_of(fields["default"])
+            fields["default"] = _tuple_of(fields["default"])
+            if "when" in fields:
+                fields["when"] = {parent: _unwrapped(allowed) for parent, allowed in fields["when"].items()}
             parameters[name] = kind(*values, **fields)
         space = cls(**parameters)
         space._constraints = tuple(given.get(name, Constraint(name, None)) for name in stored["constraints"])
@@ -384,6 +387,11 @@ def _where(name: str, configs: Sequence[Mapping[str, Any]], row: int) -> str:
 def _tuple_of(value: Any) -> Any:
     """A JSON value -> the choice that it stands for: lists are tuples."""
     return tuple(map(_tuple_of, value)) if isinstance(value, list) else value
+
+
+def _unwrapped(allowed: list[Any]) -> Any:
+    values = _tuple_of(allowed)
+    return values[0] if len(values) == 1 else values
 
 
 def _check_name(name: str) -> None:

@@ -1,17 +1,10 @@
-"""The three kinds of hyperparameter: Float, Int and Choice.
-
-Inside, the values of one hyperparameter over many configurations are a *column*: float64 values for a continuous Float,
-int64 indices of its values for everything else. `encode` and `decode` go between Python values and columns.
-"""
+"""Hyperparameters that are numbers between two bounds: Float and Int."""
 
 from __future__ import annotations
 
-import json
 import math
 import numbers
-import re
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -21,62 +14,10 @@ import numpy as np
 
 from vtune.errors import ConfigError, SpaceError
 from vtune.space.axes import Cells, Line
-
-Where = Callable[[int], str]
-"""Says in words where the value at a row of a column came from, for errors."""
+from vtune.space.parameter import Parameter, Where, condition, show
 
 LARGEST = 2**40
 """Up to this many steps from zero, a discrete value finds its cell of the unit interval again in float64."""
-
-
-class Parameter(ABC):
-    """One hyperparameter: what it may be, what it reads as when it is not active, and when it is active."""
-
-    kind: ClassVar[str]
-    default: Any
-    when: Mapping[str, Any] | None
-
-    @property
-    @abstractmethod
-    def axis(self) -> Line | Cells:
-        """How its values lie on the unit interval."""
-
-    @abstractmethod
-    def encode(self, values: Sequence[Any], where: Where) -> np.ndarray:
-        """Python values [n] -> column [n]; for one that it cannot take, a ConfigError that begins with `where`."""
-
-    @abstractmethod
-    def decode(self, column: np.ndarray) -> list[Any]:
-        """Column [n] -> Python values [n]."""
-
-    @abstractmethod
-    def fields(self) -> dict[str, Any]:
-        """What the constructor was given, as JSON values, without `when`."""
-
-    @property
-    def size(self) -> int | None:
-        """How many values it can take; None for a continuous range."""
-        if isinstance(self.axis, Cells):
-            return self.axis.count
-        return 1 if self.axis.low == self.axis.high else None
-
-    def _set(self, **values: Any) -> None:
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
-
-    def _checked_default(self) -> Any:
-        try:
-            column = self.encode([self.default], lambda _: f"{type(self).__name__}: default")
-        except ConfigError as error:
-            raise SpaceError(str(error)) from None
-        return self.decode(column)[0]
-
-    def _call(self, arguments: list[str], natural: Any) -> str:
-        if self.default is not natural and self.default != natural:
-            arguments.append(f"default={self.default!r}")
-        if self.when:
-            arguments.append(f"when={dict(self.when)!r}")
-        return f"{type(self).__name__}({', '.join(arguments)})"
 
 
 @dataclass(frozen=True, repr=False)
@@ -116,7 +57,7 @@ class Float(Parameter):
     def __post_init__(self) -> None:
         low, high = _real("Float", "low", self.low), _real("Float", "high", self.high)
         step = None if self.step is None else _real("Float", "step", self.step)
-        self._set(low=low, high=high, step=step, when=_condition("Float", self.when))
+        self._set(low=low, high=high, step=step, when=condition("Float", self.when))
         _check_range("Float", low, high, self.log, step)
         self._set(default=self._natural if self.default is None else self._checked_default())
 
@@ -201,7 +142,7 @@ class Int(Parameter):
     def __post_init__(self) -> None:
         low, high = _whole("Int", "low", self.low), _whole("Int", "high", self.high)
         step = None if self.step is None else _whole("Int", "step", self.step)
-        self._set(low=low, high=high, step=step, when=_condition("Int", self.when))
+        self._set(low=low, high=high, step=step, when=condition("Int", self.when))
         _check_range("Int", low, high, self.log, 1 if step is None else step)
         self._set(default=self._natural if self.default is None else self._checked_default())
 
@@ -241,160 +182,6 @@ class Int(Parameter):
         return self.low + index * self._step
 
 
-@dataclass(frozen=True, repr=False, init=False)
-class Choice(Parameter):
-    """One of the values listed, all equally likely, in no order.
-
-    Strings, numbers, bools, None and tuples of these are stored as they are. Any other object (a function, a class) is
-    stored by a label, its name or its repr, and a space that is read back from a store has the label in its place.
-
-    Args:
-      *values: what it may be; all different.
-      default: what it reads as while it is not active; the first value unless given.
-      when: parents and their values under which it is active; see `Float`.
-
-    Raises:
-      SpaceError: no values, equal values, a NaN, or a default or condition that cannot be.
-
-    Example:
-      >>> Choice("relu", "gelu", when={"depth": (2, 3)})
-      Choice('relu', 'gelu', when={'depth': (2, 3)})
-      >>> Choice(len, max).labels
-      ('len', 'max')
-    """
-
-    kind: ClassVar[str] = "choice"
-
-    values: tuple[Any, ...]
-    default: Any
-    when: Mapping[str, Any] | None = field(hash=False)
-
-    def __init__(self, *values: Any, default: Any = ..., when: Mapping[str, Any] | None = None) -> None:
-        if not values:
-            raise SpaceError("Choice: there must be at least one value; got none")
-        if len(values) == 1 and isinstance(values[0], list | set | frozenset | dict | range):
-            raise SpaceError(f"Choice: takes its values one by one; got one {_show(values[0])}. Write Choice(*values)")
-        values = tuple(value.item() if isinstance(value, np.generic) else value for value in values)
-        for position, value in enumerate(values):
-            _check_finite(value)
-            for earlier in values[:position]:
-                if _same(value, earlier):
-                    raise SpaceError(
-                        f"Choice: values must differ; got {_show(earlier)} and {_show(value)}, which are equal"
-                    )
-        self._set(values=values, default=default, when=_condition("Choice", when))
-        first = default is ... or (default is None and self.index(None) is None)
-        self._set(default=values[0] if first else self._checked_default())
-
-    @cached_property
-    def axis(self) -> Cells:
-        return Cells(0, 1, len(self.values))
-
-    @cached_property
-    def labels(self) -> tuple[Any, ...]:
-        """The values as JSON values [values]: tuples as lists, other objects by their label."""
-        labels: list[Any] = []
-        taken = {json.dumps(_plain(value)) for value in self.values if _is_plain(value)}
-        for value in self.values:
-            if _is_plain(value):
-                labels.append(_plain(value))
-                continue
-            name = label = _label(value)
-            count = 1
-            while json.dumps(label) in taken:
-                count += 1
-                label = f"{name}#{count}"
-            taken.add(json.dumps(label))
-            labels.append(label)
-        return tuple(labels)
-
-    def index(self, value: Any) -> int | None:
-        """Position of a value, or of the JSON value that stands for it; None if it is not among the values."""
-        try:
-            return self._positions[_key(value)]
-        except (KeyError, TypeError):
-            pass
-        same = (i for i, known in enumerate(self.values) if _same(known, value))
-        stands = (i for i, label in enumerate(self.labels) if type(label) is type(value) and label == value)
-        return next(same, next(stands, None))
-
-    def encode(self, values: Sequence[Any], where: Where) -> np.ndarray:
-        try:
-            return np.array([self._positions[_key(value)] for value in values], dtype=np.int64)
-        except (KeyError, TypeError):
-            pass
-        column = [self.index(value) for value in values]
-        if None in column:
-            row = column.index(None)
-            known = ", ".join(map(_show, self.values))
-            raise ConfigError(f"{where(row)} must be one of {known}; got {_show(values[row])}")
-        return np.array(column, dtype=np.int64)
-
-    def decode(self, column: np.ndarray) -> list[Any]:
-        return [self.values[i] for i in column.tolist()]
-
-    def fields(self) -> dict[str, Any]:
-        return {"values": list(self.labels), "default": self.labels[self.index(self.default) or 0]}
-
-    def __repr__(self) -> str:
-        return self._call([_show(value) for value in self.values], self.values[0])
-
-    @cached_property
-    def _positions(self) -> dict[Any, int]:
-        positions = {}
-        for position, value in enumerate(self.values):
-            try:
-                positions[_key(value)] = position
-            except TypeError:  # unhashable: `index` finds it by comparison
-                continue
-        return positions
-
-
-def _show(value: Any) -> str:
-    """A value as errors and reprs show it: what can be typed as it is, other objects by their label."""
-    return repr(value) if _is_plain(value) else _label(value)
-
-
-def _label(value: Any) -> str:
-    name = getattr(value, "__name__", None)
-    return name if isinstance(name, str) else re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, tuple):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, str | bool | int | float)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if value is None or isinstance(value, bool):
-        return value
-    base = next(kind for kind in (str, int, float) if isinstance(value, kind))
-    return str.__str__(value) if base is str else base(value)
-
-
-def _key(value: Any) -> tuple[bool, Any]:
-    """Equality as configurations need it: True is not 1."""
-    return isinstance(value, bool | np.bool_), value
-
-
-def _same(one: Any, other: Any) -> bool:
-    if one is other:
-        return True
-    equal = one == other
-    return isinstance(equal, bool | np.bool_) and bool(equal)
-
-
-def _check_finite(value: Any) -> None:
-    if isinstance(value, tuple):
-        for item in value:
-            _check_finite(item)
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise SpaceError(f"Choice: numbers must be finite; got {value!r}. Use None to say that there is no limit")
-
-
 def _real(kind: str, name: str, value: Any) -> float:
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise SpaceError(f"{kind}: {name} must be a number; got {value!r} ({type(value).__name__})")
@@ -408,14 +195,6 @@ def _whole(kind: str, name: str, value: Any) -> int:
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
         raise SpaceError(f"{kind}: {name} must be a whole number; got {value!r} ({type(value).__name__})")
     return int(value)
-
-
-def _condition(kind: str, when: Any) -> Mapping[str, Any] | None:
-    if when is None:
-        return None
-    if not isinstance(when, Mapping) or not when or not all(isinstance(name, str) for name in when):
-        raise SpaceError(f"{kind}: when must map names of parents to their values; got {when!r}")
-    return dict(when)
 
 
 def _check_range(kind: str, low: float, high: float, log: Any, step: float | None) -> None:
@@ -447,7 +226,7 @@ def _column(values: Sequence[Any], where: Where, must: str, low: float, high: fl
     if not set(map(type, values)) <= {float, int}:
         for row, value in enumerate(values):
             if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-                raise ConfigError(f"{where(row)} must be {must}; got {_show(value)} ({type(value).__name__})")
+                raise ConfigError(f"{where(row)} must be {must}; got {show(value)} ({type(value).__name__})")
     try:
         column = np.array([float(value) for value in values], dtype=np.float64)
     except OverflowError:
