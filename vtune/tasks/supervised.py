@@ -1,0 +1,391 @@
+"""Supervised learning with Flax and Optax as a task: model, optimizer, data, loss and metrics in; init, step, evaluate out."""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from vtune.errors import TaskError
+from vtune.tasks import batch as batches
+from vtune.tasks import evaluation, freezing, losses
+from vtune.tasks import metrics as measures
+from vtune.tasks.base import Run
+from vtune.tasks.data import fingerprint, forms, pick, rows, take
+from vtune.tasks.network import Network, build, plain, positional, takes_rngs
+from vtune.tasks.sources import divided, label_facts
+
+_ORDER, _AUGMENT = 1, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How long a trial trains, for `optimizer(hp, run)`.
+
+    Attributes:
+      steps: optimizer steps of a full trial.
+      eval_every: steps between two measurements.
+      batch_size: rows in a batch.
+      rows: rows of training data.
+      steps_per_epoch: steps after which every row was seen at least once, `ceil(rows / batch_size)`.
+      epochs: passes over the training data in `steps` steps.
+    """
+
+    steps: int
+    eval_every: int
+    batch_size: int
+    rows: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-self.rows // self.batch_size)
+
+    @property
+    def epochs(self) -> float:
+        return self.steps * self.batch_size / self.rows
+
+
+class Supervised:
+    """Trains a Flax model with an Optax optimizer on arrays: a `Task` made of ordinary single-trial parts.
+
+    Batches are any pytree of arrays with one leading axis; `(x, y)` is only the common case. Every epoch visits every
+    row once, in an order of the trial's own; batches are always full and run on across the end of an epoch.
+
+    A step returns `batch_loss` and `grad_norm` (global norm of the gradients); a measurement returns `loss` and every
+    metric on the validation data, and the same with `train_` on a fixed random part of the training data that is no
+    larger than the validation data, all in evaluation mode.
+
+    **The same by hand.** With `init_key = vtune.rng.key(seed, trial, "init")` and `key = vtune.rng.key(seed, trial,
+    "model", step)`, a trial is exactly
+
+    - linen: `variables = module.init(init_key, x[:1], train=False)`; nnx: `module = model(hp, nnx.Rngs(init_key))`;
+    - step `t` takes the rows `task.indices(init_key, t, batch_size)` of `task.data["train"]`, then `prepare(batch)`,
+      then `augment(hp, batch, jax.random.fold_in(key, 1))`;
+    - linen: `module.apply(variables, x, train=True, rngs={"dropout": key, "params": jax.random.fold_in(key, 2)},
+      mutable=[all collections but params])`; streams of other names fall back on "params", as linen has it;
+      nnx: `module.train()`, and the module's own streams advance;
+    - the loss is averaged over the batch, and `tx.update(grads, opt_state, params, value=loss, grad=grads,
+      value_fn=...)` gets what line searches and plateau schedules ask for.
+
+    The optimizer sees the trainable params as a nested dict at their own paths, so that masks and labels by path work.
+
+    Args:
+      model: model(hp) -> flax.linen.Module, or model(hp, rngs) -> flax.nnx.Module. A `__call__` may take `train`,
+        `training`, `is_training` or `deterministic`; nnx modules are also switched by `.train()` and `.eval()`.
+      optimizer: optimizer(hp) or optimizer(hp, run) -> optax.GradientTransformation; `run` is a `Training`.
+      train: training data, pytree of arrays `[rows, ...]`.
+      valid: validation data of the same form, or the fraction of the rows in `train` to set aside (stratified where
+        the labels are integers).
+      test: test data, a fraction as for `valid`, or None. Neither training nor evaluation reads it.
+      loss: a name ("cross_entropy", "binary_cross_entropy", "mse", "mae", "huber") or fn(hp, outputs, batch) -> scalar
+        or one value a row.
+      metrics: names ("accuracy", "top_5_accuracy", "f1" (macro), "auc", "mse", "mae", "rmse", "r2", "n_params") or
+        {name: fn(outputs, batch) -> scalar or one value a row, or (sums, finish)}: sums(outputs, batch) -> pytree of
+        sums over the batch, finish(total) -> scalar.
+      batch_size: rows a step, or fn(hp) -> rows; not more than there are.
+      inputs: fn(batch) -> what the model is called with; a tuple gives several arguments. By default the first of a
+        tuple, or `x`, `input` or `inputs` of a dict, or the whole batch.
+      prepare: fn(batch) -> batch, applied inside the program wherever data are read, e.g. uint8 -> float.
+      augment: fn(hp, batch, key) -> batch, after `prepare`, in training only; may change labels.
+      init: pretrained variables, whole or in part: linen {"params": ..., "batch_stats": ...}; nnx a nested dict or
+        nnx.State of the module's variables. What is not given is initialised.
+      trainable: fn(path) -> bool over the paths of params (tuples of text). Params that are not trainable must be in
+        `init`; they are stored once for all lanes and have neither gradients nor optimizer state.
+      name: of studies made from this task; None leaves it to vtune.
+
+    Attributes:
+      data: {"train", "valid", "subset", "pretrained"}: what `init`, `step` and `evaluate` get as `data`.
+      test: the test data, on the host; None if there are none.
+      metric_names: every name that `evaluate` returns.
+
+    Raises:
+      TaskError: for data, names and options that do not fit, before anything runs.
+
+    Example:
+      >>> import types, flax.linen as nn
+      >>> x, y = np.random.default_rng(0).normal(size=(50, 4)), np.arange(50) % 2
+      >>> task = Supervised(lambda hp: nn.Dense(2), lambda hp: optax.sgd(hp.lr), train=(x, y), loss="cross_entropy",
+      ...                   metrics="accuracy", batch_size=10)
+      >>> hp = types.SimpleNamespace(lr=0.1)
+      >>> state = task.init(hp, task.data, jax.random.key(0))
+      >>> state, info = task.step(hp, state, task.data, jax.random.key(1))
+      >>> sorted(info), sorted(task.evaluate(hp, state, task.data, jax.random.key(2)))
+      (['batch_loss', 'grad_norm'], ['accuracy', 'loss', 'train_accuracy', 'train_loss'])
+    """
+
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        optimizer: Callable[..., optax.GradientTransformation],
+        *,
+        train: Any,
+        valid: Any = 0.2,
+        test: Any = None,
+        loss: str | losses.Loss = "cross_entropy",
+        metrics: Any = (),
+        batch_size: int | Callable[[Any], Any] = 64,
+        inputs: Callable[[Any], Any] | None = None,
+        prepare: Callable[[Any], Any] | None = None,
+        augment: Callable[[Any, Any, Any], Any] | None = None,
+        init: Any = None,
+        trainable: Callable[[freezing.Path], bool] | None = None,
+        name: str | None = None,
+    ):
+        functions = {"model": model, "optimizer": optimizer, "inputs": inputs, "prepare": prepare, "augment": augment}
+        for option, function in {**functions, "trainable": trainable}.items():
+            required = option in ("model", "optimizer")
+            if not callable(function) and (required or function is not None):
+                hint = " Wrap it: `lambda hp: ...`." if required else ""
+                raise TaskError(f"{option} must be a function; it is {function!r:.80}.{hint}")
+        self.name = name
+        self.run: Run | None = None
+        self._model, self._optimizer, self._batch_size = model, optimizer, batch_size
+        self._inputs, self._prepare, self._augment = inputs or batches.default_inputs, prepare, augment
+        self._trainable = trainable
+        train, valid, self.test = divided(train, valid, test, finite=prepare is None)
+        if isinstance(batch_size, int):
+            _check_batch_size(batch_size, rows(train))
+        elif not callable(batch_size):
+            raise TaskError(f"batch_size must be a whole number or fn(hp); it is {batch_size!r}.")
+        sets = (
+            {"train": train, "valid": valid}
+            if self.test is None
+            else {"train": train, "valid": valid, "test": self.test}
+        )
+        facts = label_facts(loss, sets, prepared=prepare is not None)
+        self._loss = losses.resolve(loss, facts.top)
+        self._metrics = measures.resolve(metrics, binary=loss == "binary_cross_entropy", centre=facts.centre)
+        self._names = {"loss": loss if isinstance(loss, str) else _qualified(loss), "metrics": list(self._metrics)}
+        chosen = np.random.default_rng(0).permutation(rows(train))[: rows(valid)]
+        self.data = {
+            "train": train,
+            "valid": valid,
+            "subset": pick(train, np.sort(chosen)),
+            "pretrained": None if init is None else plain(init, takes_rngs(model)),
+        }
+
+    def for_run(self, run: Run) -> Supervised:
+        """A copy that tells `optimizer(hp, run)` how long trials train."""
+        task = copy.copy(self)
+        task.run = run
+        return task
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The names that `evaluate` returns."""
+        measured = ["loss", *(name for name, metric in self._metrics.items() if metric is not None)]
+        constant = [name for name, metric in self._metrics.items() if metric is None]
+        return (*measured, *(f"train_{name}" for name in measured), *constant)
+
+    def init(self, hp: Any, data: Any, key: Any) -> dict[str, Any]:
+        """Makes a fresh state: {"params", "extra", "opt", "used", "order"}, all plain arrays in dicts.
+
+        Args:
+          hp: hyperparameters, handed to the user's functions.
+          data: `task.data`.
+          key: the trial's "init" key.
+        """
+        network = build(self._model, hp, key)
+        arguments = self._arguments(self._prepared(jax.tree.map(lambda leaf: jnp.asarray(leaf[:1]), data["train"])))
+        params, extra = network.init(key, arguments)
+        params, extra = self._with_pretrained(network, params, extra, data["pretrained"])
+        params = freezing.pruned(params, self._is_trainable)
+        if not params:
+            raise TaskError("trainable= must be true for at least one path of the model's params; it is for none.")
+        return {
+            "params": params,
+            "extra": extra,
+            "opt": self._transformation(hp).init(params),
+            "used": jnp.zeros(2, jnp.uint32),
+            "order": jax.random.fold_in(key, _ORDER),
+        }
+
+    def step(self, hp: Any, state: dict[str, Any], data: Any, key: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Trains on one batch; returns the next state and {"batch_loss", "grad_norm"}."""
+        size, total = self._rows_a_step(hp), rows(data["train"])
+        epoch, used = state["used"]
+        batch = take(data["train"], batches.shuffled(state["order"], epoch, used, size, total))
+        batch = self._prepared(batch)
+        if self._augment is not None:
+            batch = self._augment(hp, batch, jax.random.fold_in(key, _AUGMENT))
+        network = build(self._model, hp, key)
+        frozen = self._frozen(network, data)
+
+        def loss(params: Any) -> tuple[Any, Any]:
+            whole = freezing.merged(frozen, params)
+            outputs, extra = network.apply(whole, state["extra"], self._arguments(batch), key, training=True)
+            return self._loss(hp, outputs, batch), extra
+
+        (value, extra), gradients = jax.value_and_grad(loss, has_aux=True)(state["params"])
+        updates, opt = optax.with_extra_args_support(self._transformation(hp)).update(
+            gradients, state["opt"], state["params"], value=value, grad=gradients, value_fn=lambda each: loss(each)[0]
+        )
+        over = used + size >= total
+        following = {
+            "params": optax.apply_updates(state["params"], updates),
+            "extra": extra,
+            "opt": opt,
+            "used": jnp.stack([epoch + over, jnp.where(over, used + size - total, used + size)]).astype(jnp.uint32),
+            "order": state["order"],
+        }
+        return following, {"batch_loss": value, "grad_norm": optax.global_norm(gradients)}
+
+    def evaluate(self, hp: Any, state: dict[str, Any], data: Any, key: Any) -> dict[str, Any]:
+        """Measures the state on the validation data and on the subset of the training data."""
+        network = build(self._model, hp, key)
+        params = freezing.merged(self._frozen(network, data), state["params"])
+        valid, train = self._measure(hp, network, params, state["extra"], [data["valid"], data["subset"]], key)
+        constant = {name: _size(params) for name, metric in self._metrics.items() if metric is None}
+        return {**valid, **{f"train_{name}": value for name, value in train.items()}, **constant}
+
+    def variables(self, hp: Any, state: dict[str, Any], data: Any) -> dict[str, Any]:
+        """The trained variables, frozen ones included, as the plain Flax model takes them.
+
+        linen: `{"params": ..., "batch_stats": ...}` for `module.apply`. nnx: a nested dict of the module's variables
+        without its random streams, for `nnx.update(module, variables)`.
+        """
+        network = build(self._model, hp, jax.random.key(0))
+        return network.variables(freezing.merged(self._frozen(network, data), state["params"]), state["extra"])
+
+    def test_metrics(self, hp: Any, variables: Any, key: Any = None) -> dict[str, float]:
+        """Loss and metrics of trained variables on the test data.
+
+        Args:
+          hp: the trial's hyperparameters, as plain values with attributes.
+          variables: as `variables` gives them (`Study.best_params()`).
+          key: for models that draw random numbers in evaluation; fixed by default.
+
+        Raises:
+          TaskError: when the task has no test data.
+        """
+        if self.test is None:
+            raise TaskError("test_metrics needs test data; this task has none. Pass test= to Supervised.")
+        key = jax.random.key(0) if key is None else key
+
+        def measure(variables: Any, rows_: Any) -> dict[str, Any]:
+            network = build(self._model, hp, key)
+            params, extra = network.restored(variables)
+            return self._measure(hp, network, params, extra, [rows_], key)[0]
+
+        return {name: float(value) for name, value in jax.jit(measure)(variables, self.test).items()}
+
+    def indices(self, init_key: Any, step: int, batch_size: int) -> Any:
+        """The rows of `data["train"]` that a step sees, for training by hand.
+
+        Args:
+          init_key: the trial's "init" key.
+          step: number of steps done before.
+          batch_size: rows a step.
+
+        Returns:
+          Indices `[batch_size]`.
+        """
+        epoch, used = divmod(step * batch_size, rows(self.data["train"]))
+        order = jax.random.fold_in(init_key, _ORDER)
+        return batches.shuffled(order, epoch, used, batch_size, rows(self.data["train"]))
+
+    def describe(self) -> dict[str, Any]:
+        """What must not change between a study and its resumption, as JSON values."""
+        sizes = self._batch_size if isinstance(self._batch_size, int) else _qualified(self._batch_size)
+        optional = {"inputs": self._inputs, "prepare": self._prepare, "augment": self._augment}
+        return {
+            "task": "Supervised",
+            "model": _qualified(self._model),
+            "optimizer": _qualified(self._optimizer),
+            **{name: function and _qualified(function) for name, function in optional.items()},
+            "trainable": self._trainable and _qualified(self._trainable),
+            **self._names,
+            "batch_size": sizes,
+            "data": {part: {"leaves": forms(each), "hash": fingerprint(each)} for part, each in self.data.items()},
+        }
+
+    def _rows_a_step(self, hp: Any) -> int:
+        if isinstance(self._batch_size, int):
+            return self._batch_size
+        size = operator.index(self._batch_size(hp))
+        _check_batch_size(size, rows(self.data["train"]))
+        return size
+
+    def _transformation(self, hp: Any) -> Any:
+        if not _takes_run(self._optimizer):
+            return self._optimizer(hp)
+        if self.run is None:
+            raise TaskError(
+                "optimizer(hp, run) needs to know the run: call task.for_run(Run(steps, eval_every)) first."
+            )
+        size = self._rows_a_step(hp)
+        return self._optimizer(hp, Training(self.run.steps, self.run.eval_every, size, rows(self.data["train"])))
+
+    def _prepared(self, batch: Any) -> Any:
+        return batch if self._prepare is None else self._prepare(batch)
+
+    def _arguments(self, batch: Any) -> tuple[Any, ...]:
+        given = self._inputs(batch)
+        return given if isinstance(given, tuple) else (given,)
+
+    def _is_trainable(self, path: freezing.Path) -> bool:
+        return self._trainable is None or bool(self._trainable(path))
+
+    def _frozen(self, network: Network, data: Any) -> dict[Any, Any]:
+        if self._trainable is None or data["pretrained"] is None:
+            return {}
+        params, _ = network.given(data["pretrained"])
+        return freezing.pruned(params, lambda path: not self._is_trainable(path))
+
+    def _with_pretrained(self, network: Network, params: Any, extra: Any, pretrained: Any) -> tuple[Any, Any]:
+        given_params, given_extra = network.given(pretrained or {})
+        known = {freezing.named(path) for path, _ in freezing.leaves(given_params)}
+        missing = [
+            "/".join(path)
+            for path in map(freezing.named, (path for path, _ in freezing.leaves(params)))
+            if path not in known and not self._is_trainable(path)
+        ]
+        if missing:
+            raise TaskError(
+                f"params that are not trainable must come from init=; it lacks {', '.join(missing)}. Pass their values "
+                "in init=, or make trainable= true for them."
+            )
+        return (
+            freezing.merged(params, freezing.fitted("params", params, given_params)),
+            freezing.merged(extra, freezing.fitted("variables", extra, given_extra)),
+        )
+
+    def _measure(
+        self, hp: Any, network: Network, params: Any, extra: Any, sets: list[Any], key: Any
+    ) -> list[dict[str, Any]]:
+        named = {name: metric for name, metric in self._metrics.items() if metric is not None}
+        loss = measures.average("loss", lambda outputs, batch: self._loss(hp, outputs, batch))
+        every = {"loss": loss, **named}
+
+        def sums(batch: Any, batch_key: Any) -> dict[str, Any]:
+            batch = self._prepared(batch)
+            outputs, _ = network.apply(params, extra, self._arguments(batch), batch_key, training=False)
+            return {name: metric.sums(outputs, batch) for name, metric in every.items()}
+
+        totals = evaluation.totals(sums, sets, key)
+        return [{name: metric.finish(total[name]) for name, metric in every.items()} for total in totals]
+
+
+def _check_batch_size(size: int, total: int) -> None:
+    if isinstance(size, bool) or not 1 <= size <= total:
+        raise TaskError(f"batch_size must lie between 1 and the rows of training data ({total}); it is {size!r}.")
+
+
+def _takes_run(optimizer: Callable[..., Any]) -> bool:
+    parameters = positional(optimizer)
+    return len(parameters) > 1 and (parameters[1].name == "run" or parameters[1].default is parameters[1].empty)
+
+
+def _size(params: Any) -> Any:
+    return jnp.float32(sum(np.prod(np.shape(leaf)) for leaf in jax.tree.leaves(params)))
+
+
+def _qualified(function: Callable[..., Any]) -> str:
+    return str(getattr(function, "__qualname__", type(function).__qualname__))
