@@ -82,11 +82,9 @@ def matches(what: str, tree: Any, train: Any) -> None:
     Raises:
       TaskError: naming the leaf, the shape or dtype expected and the one found.
     """
-    if jax.tree.structure(tree) != jax.tree.structure(train):
-        raise TaskError(
-            f"{what} must have the same structure as train; train is {jax.tree.structure(train)}, {what} is "
-            f"{jax.tree.structure(tree)}."
-        )
+    own, expected_form = str(jax.tree.structure(tree)), str(jax.tree.structure(train))
+    if own != expected_form:
+        raise TaskError(f"{what} must have the structure of train, {expected_form}; it is {own}.")
     pairs = zip(jax.tree_util.tree_leaves_with_path(tree), jax.tree.leaves(train), strict=True)
     for (path, found), expected in pairs:
         if found.shape[1:] != expected.shape[1:] or found.dtype != expected.dtype:

@@ -15,7 +15,7 @@ MAX_ROWS = 512
 
 
 def batch_rows(total: int, most: int = MAX_ROWS) -> int:
-    """The size of equal batches for `total` rows: all, else the largest divisor in the upper half of `most`, else `most`.
+    """The size of equal batches for `total` rows: all; else the largest divisor above half of `most`; else `most`.
 
     >>> batch_rows(360), batch_rows(2000), batch_rows(1009)
     (360, 500, 512)

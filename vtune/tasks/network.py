@@ -77,7 +77,7 @@ def plain(variables: Any, nnx_model: bool) -> dict[Any, Any]:
     if isinstance(variables, nnx.State):
         variables = nnx.to_pure_dict(variables)
     elif isinstance(variables, Mapping):
-        variables = core.unfreeze(variables)
+        variables = core.unfreeze(dict(variables))
     if not isinstance(variables, dict):
         raise TaskError(f"init= must be a nested dict of variables; it is a {type(variables).__name__}.")
     if not nnx_model and "params" not in variables:
@@ -100,8 +100,8 @@ def positional(function: Callable[..., Any]) -> list[inspect.Parameter]:
     return [each for each in inspect.signature(function).parameters.values() if each.kind in kinds]
 
 
-def mode_arguments(module: Any, training: bool) -> dict[str, bool]:
-    """Which of `train`, `training`, `is_training` and `deterministic` the module's `__call__` takes, with their values."""
+def mode_arguments(module: Any, training: bool) -> dict[str, Any]:
+    """Which of train, training, is_training and deterministic the module's `__call__` takes, with their values."""
     accepted = inspect.signature(type(module).__call__).parameters
     values = {"train": training, "training": training, "is_training": training, "deterministic": not training}
     return {name: value for name, value in values.items() if name in accepted}

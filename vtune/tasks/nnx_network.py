@@ -47,7 +47,7 @@ class NnxNetwork:
         return self._parts(self._module)
 
     def _parts(self, module: nnx.Module) -> tuple[dict[Any, Any], dict[Any, Any]]:
-        _, params, rngs, stats = nnx.split(module, nnx.Param, nnx.RngState, ...)
+        params, rngs, stats = nnx.state(module, nnx.Param, nnx.RngState, ...)
         if not params:
             raise TaskError(f"a model needs nnx.Param variables to train; {type(module).__name__} has none.")
         return nnx.to_pure_dict(params), {"stats": nnx.to_pure_dict(stats), "rngs": nnx.to_pure_dict(rngs)}

@@ -98,8 +98,8 @@ def label_facts(loss: Any, sets: dict[str, Any], prepared: bool) -> LabelFacts:
     labels = {name: batches.labels(each) for name, each in sets.items()}
     if not all(isinstance(each, np.ndarray) for each in labels.values()):
         return LabelFacts()
-    lows = {name: (each.min(), each.max()) for name, each in labels.items()}
-    for name, (low, high) in lows.items():
+    ranges = {name: (each.min(), each.max()) for name, each in labels.items()}
+    for name, (low, high) in ranges.items():
         if loss == "cross_entropy" and low < 0:
             raise TaskError(f"cross_entropy needs labels from 0; the smallest label of {name} is {low}. Renumber them.")
         if loss == "binary_cross_entropy" and (low < 0 or high > 1):
@@ -107,5 +107,5 @@ def label_facts(loss: Any, sets: dict[str, Any], prepared: bool) -> LabelFacts:
                 f"binary_cross_entropy needs labels from 0 to 1; those of {name} reach from {low} to {high}."
             )
     integers = all(each.dtype.kind in "iu" for each in labels.values())
-    top = max(int(high) for _, high in lows.values()) if integers else None
+    top = max(int(high) for _, high in ranges.values()) if integers else None
     return LabelFacts(top, float(next(iter(labels.values())).mean(dtype=np.float64)))

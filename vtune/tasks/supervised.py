@@ -1,4 +1,4 @@
-"""Supervised learning with Flax and Optax as a task: model, optimizer, data, loss and metrics in; init, step, evaluate out."""
+"""Supervised learning with Flax and Optax as a task: model, optimizer, data, loss and metrics."""
 
 from __future__ import annotations
 
