@@ -1,0 +1,30 @@
+"""Hyperparameters that stay tracers until Python needs their value, and the guards that record where it did."""
+
+from vtune.hyper.config import HP, PlainHP
+from vtune.hyper.guards import Guard, matches, outcomes, refuse_pins
+from vtune.hyper.ladder import trace_with_ladder
+from vtune.hyper.layout import Columns, Layout
+from vtune.hyper.packed import choice_index, packed_bound
+from vtune.hyper.scalar import Hyper, StaleHyperError, plain
+from vtune.hyper.session import Demotion, Session
+from vtune.hyper.text import HyperStr
+
+__all__ = [
+    "HP",
+    "Columns",
+    "Demotion",
+    "Guard",
+    "Hyper",
+    "HyperStr",
+    "Layout",
+    "PlainHP",
+    "Session",
+    "StaleHyperError",
+    "choice_index",
+    "matches",
+    "outcomes",
+    "packed_bound",
+    "plain",
+    "refuse_pins",
+    "trace_with_ladder",
+]
