@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Executable, create_engine, event, exc, make_url
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, Executable, create_engine, event, exc, make_url
 from sqlalchemy.pool import NullPool, StaticPool
 from sqlalchemy.sql.dml import UpdateBase
 
 from vtune.errors import ArgumentError, StoreError
 
 BUSY_SECONDS = 30.0
+"""How long a write waits for another process that is writing."""
+
+MANY = 500
+"""The most values that one statement lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,22 @@ class Database:
             with explained(self.location), self._engine.begin() as connection:
                 yield connection
 
+    def write_ahead(self) -> None:
+        """Puts a SQLite file into WAL mode, so that readers and the writer never wait for each other.
+
+        Raises:
+          StoreError: when the file system cannot do that.
+        """
+        if self._engine is None or self.location.path is None:
+            return
+        with explained(self.location), contextlib.closing(self._engine.raw_connection()) as connection:
+            mode = _ask_for_wal(connection.cursor())
+        if mode != "wal":
+            raise StoreError(
+                f"{self.location} must be in WAL mode, but its file system only allows {mode!r} "
+                "(a network drive?): put the store on a local disk."
+            )
+
     def close(self) -> None:
         """Closes all connections. May be called twice."""
         with self._lock:
@@ -135,6 +155,7 @@ def open_for_writing(location: Location) -> Database:
 
     engine = create_engine("sqlite://", creator=connect, poolclass=StaticPool)
     _begin_with(engine, "BEGIN IMMEDIATE")
+    _keep_connection(engine)
     return Database(location, engine, shared=True)
 
 
@@ -155,33 +176,6 @@ def open_for_reading(location: Location) -> Database:
     engine = create_engine("sqlite://", creator=lambda: _connect_read_only(path), poolclass=NullPool)
     _begin_with(engine, "BEGIN")
     return Database(location, engine, shared=False)
-
-
-def write_ahead(database: Database) -> None:
-    """Puts a SQLite file into WAL mode, so that readers and the writer never wait for each other.
-
-    Raises:
-      StoreError: when the file system cannot do that.
-    """
-    engine = database._engine
-    if engine is None or database.location.path is None:
-        return
-    with explained(database.location), contextlib.closing(engine.raw_connection()) as connection:
-        deadline = time.monotonic() + BUSY_SECONDS
-        while True:
-            # Several processes may open a new file at once; SQLite's own waiting does not cover this change.
-            try:
-                mode = connection.cursor().execute("PRAGMA journal_mode=WAL").fetchone()[0]
-                break
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
-    if mode != "wal":
-        raise StoreError(
-            f"{database.location} must be in WAL mode, but its file system only allows {mode!r} "
-            "(a network drive?): put the store on a local disk."
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +255,27 @@ def _begin_with(engine: Engine, sql: str) -> None:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql(sql)
+
+
+def _ask_for_wal(cursor: Any) -> str:
+    """Sets the journal mode, and tries again while others open the same new file: SQLite itself does not wait here."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return cursor.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def _keep_connection(engine: Engine) -> None:
+    """Makes Ctrl-C within a statement only roll back: a dropped connection would take a store in memory with it."""
+
+    @event.listens_for(engine, "handle_error")
+    def keep(context: ExceptionContext) -> None:
+        if not isinstance(context.original_exception, Exception):
+            context.is_disconnect = False
 
 
 def _check_file(path: Path, must_exist: bool) -> None:

@@ -7,6 +7,7 @@ strings `{"__dict__": [[key, value], ...]}`. Any other object (a function, a cla
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,13 +18,15 @@ _TAGS = frozenset({"__tuple__", "__dict__"})
 
 
 def label(value: object) -> str:
-    """How an object that JSON cannot hold is written down: the dotted name of a function or class, else its repr.
+    """How an object that JSON cannot hold is written down: its name, else its repr without its address.
+
+    Two objects of one name look the same then: `Space.plain` gives labels that tell the values of a choice apart.
 
     >>> label(json.dumps)
-    'json.dumps'
+    'dumps'
     """
-    name = getattr(value, "__qualname__", None)
-    return f"{value.__module__}.{name}" if name else repr(value)
+    name = getattr(value, "__name__", None)
+    return name if isinstance(name, str) else re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 def dumps(value: Any) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, insert, select, update
 
 from vtune.errors import ArgumentError
 from vtune.store import schema
-from vtune.store.database import Bulk, Database, Location, locate, open_for_writing, write_ahead
+from vtune.store.database import Bulk, Database, Location, locate, open_for_writing
 from vtune.store.encoding import dumps, loads_all
 
 _PUT = Bulk.of(insert(schema.queue), ("study", "config", "put"))
@@ -110,6 +110,6 @@ class Queue:
             database = open_for_writing(self.location)
             with database.transaction() as connection:
                 schema.prepare(connection, schema.queue_about, str(self.location))
-            write_ahead(database)
+            database.write_ahead()
             self._database = database
         return self._database

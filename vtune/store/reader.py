@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, Select, Table, func, select
 from vtune.errors import ArgumentError, StoreError
 from vtune.records import Trial, TrialState
 from vtune.store import schema
-from vtune.store.database import Database, Location, fetch, locate, open_for_reading
+from vtune.store.database import MANY, Database, Location, fetch, locate, open_for_reading
 from vtune.store.encoding import loads, loads_all
 from vtune.store.records import Event, StudyRecord
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 HEARTBEAT_SECONDS = 60.0
 """A running study that has not written for longer than this is taken for dead."""
-
-_MANY = 500
 
 
 def open_reader(where: str | os.PathLike[str] | Writer) -> Reader:
@@ -172,13 +170,13 @@ class Reader:
             query = select(table).order_by(table.c.id)
             if after is not None:
                 query = query.where(table.c.id > after)
-            if wanted is not None and len(wanted) <= _MANY:
+            if wanted is not None and len(wanted) <= MANY:
                 query = query.where(table.c.trial.in_(wanted))
             end = connection.execute(select(func.max(table.c.id))).scalar()
             width = len(table.columns)
             rows = [np.empty((0, width)), *(np.array(batch, np.float64) for batch in fetch(connection, query))]
         values = np.concatenate(rows)
-        if wanted is not None and len(wanted) > _MANY:
+        if wanted is not None and len(wanted) > MANY:
             values = values[np.isin(values[:, 1], wanted)]
         values = values[np.lexsort((values[:, 0], values[:, 2], values[:, 1]))]
         data = {"trial": values[:, 1].astype(np.int64), "step": values[:, 2].astype(np.int64)}
@@ -313,7 +311,7 @@ def _trials(study: StudyRecord, rows: Sequence[Row[Any]]) -> list[Trial]:
             state=TrialState(row.state),
             step=row.step,
             score=row.score,
-            metrics={name: value for name, value in zip(study.metrics, row[7:], strict=True) if value is not None},
+            metrics={name: row[7 + i] for i, name in enumerate(study.metrics) if row[7 + i] is not None},
             origin=row.origin,
             error=row.error,
         )
@@ -342,7 +340,7 @@ def _counts(connection: Connection, study_id: int) -> dict[str, int]:
 
 def _hyperparameters(study: StudyRecord, configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """All names that occur: first those of the space, in its order, then any others by their first appearance."""
-    names = dict.fromkeys(study.space.get("parameters", ()))
+    names = dict.fromkeys(parameter["name"] for parameter in study.space.get("parameters", ()))
     for config in configs:
         names.update(dict.fromkeys(config))
     return list(names)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Table, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, literal_column, select, update
 from sqlalchemy.exc import IntegrityError
 
 from vtune.errors import ArgumentError, StoreError
 from vtune.records import TrialState
 from vtune.store import schema
-from vtune.store.database import Bulk, Database, Location, locate, open_for_reading, open_for_writing, write_ahead
+from vtune.store.database import MANY, Bulk, Database, Location, locate, open_for_reading, open_for_writing
 from vtune.store.encoding import dumps, loads
 from vtune.store.reader import Reader
 from vtune.store.records import STUDY_STATES, Commit, Measurements, NewTrial, StudyRecord, integers, nullable
 
 _SETTABLE = tuple(f.name for f in dataclasses.fields(StudyRecord) if f.name not in ("id", "name", "created"))
 _OPEN_STATES = tuple(state for state in TrialState if not state.terminal)
-_KEPT_IF_NONE = ("last",)
 
 _INSERT_CONFIGS = Bulk.of(insert(schema.configs), ("study", "id", "config", "origin", "clock", "queued"))
 _INSERT_TRIALS = Bulk.of(insert(schema.trials), ("study", "id", "state", "step"))
@@ -50,7 +50,7 @@ def open_writer(where: str | os.PathLike[str] | None) -> Writer:
     try:
         with database.transaction() as connection:
             schema.prepare(connection, schema.about, str(database.location))
-        write_ahead(database)
+        database.write_ahead()
     except BaseException:
         database.close()
         raise
@@ -121,7 +121,7 @@ class Writer:
           ArgumentError: for a field or state that does not exist.
           StoreError: when there is no such study.
         """
-        with self._database.transaction() as connection:
+        with self._writing(study_id) as connection:
             self._set(connection, study_id, fields)
 
     def commit(self, study_id: int, commit: Commit) -> None:
@@ -136,13 +136,12 @@ class Writer:
           StoreError: for a trial that is not there, is there already, or is over; nothing is written then.
         """
         changes = commit.trial_updates.columns() if commit.trial_updates is not None else None
-        with self._database.transaction() as connection:
+        with self._writing(study_id) as connection:
             self._set(connection, study_id, {"clock": commit.clock, **commit.study})
             if commit.new_trials:
                 self._admit(connection, study_id, commit.new_trials, commit.clock)
-            rows = 0
             if commit.measurements is not None:
-                rows, changes = self._measure(connection, study_id, commit.measurements, changes)
+                changes = self._measure(connection, study_id, commit.measurements, changes)
             if changes is not None:
                 self._change(connection, study_id, changes)
             if commit.events:
@@ -155,8 +154,30 @@ class Writer:
                     "detail": [dumps(event.detail) for event in commit.events],
                 }
                 _INSERT_EVENTS.run(connection, columns)
-        if rows:
-            self._studies[study_id].next_row += rows
+
+    def forget_measurements(self, study_id: int, trials: Iterable[int]) -> None:
+        """Makes unfinished trials as if they had only been admitted: a run that starts them anew measures them again.
+
+        Args:
+          study_id: which study.
+          trials: ids of trials that are not over.
+
+        Raises:
+          StoreError: for a trial that is not there or is over; nothing is forgotten then.
+        """
+        ids = sorted({int(trial) for trial in trials})
+        n = len(ids)
+        fresh = {"state": [str(TrialState.WAITING)] * n, "step": [0] * n, "score": [None] * n}
+        t = schema.trials.c
+        with self._writing(study_id) as connection:
+            self._set(connection, study_id, {})
+            # Opened first: the ids of rows go on from the last one, so that the cursors of readers stay valid.
+            rows = self._opened(connection, study_id).table
+            self._change(connection, study_id, {"id": ids, **fresh})
+            for start in range(0, n, MANY):
+                some = ids[start : start + MANY]
+                connection.execute(update(schema.trials).where(t.study == study_id, t.id.in_(some)).values(last=None))
+                connection.execute(delete(rows).where(rows.c.trial.in_(some)))
 
     def reader(self) -> Reader:
         """A reader of the same store: its own read-only connection, or this writer's one where all is in memory."""
@@ -173,6 +194,16 @@ class Writer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @contextlib.contextmanager
+    def _writing(self, study_id: int) -> Iterator[Connection]:
+        """A transaction; one that does not end well (Ctrl-C included) makes the writer look again at what is there."""
+        try:
+            with self._database.transaction() as connection:
+                yield connection
+        except BaseException:
+            self._studies.pop(study_id, None)
+            raise
 
     def _set(self, connection: Connection, study_id: int, fields: Mapping[str, Any]) -> None:
         if unknown := [name for name in fields if name not in _SETTABLE]:
@@ -233,8 +264,8 @@ class Writer:
 
     def _measure(
         self, connection: Connection, study_id: int, measured: Measurements, changes: dict[str, list[Any]] | None
-    ) -> tuple[int, dict[str, list[Any]] | None]:
-        """Appends rows; returns their number, and the changes with each trial's last row filled in."""
+    ) -> dict[str, list[Any]] | None:
+        """Appends rows; returns the changes with each trial's last row filled in."""
         study = self._opened(connection, study_id)
         trial = np.asarray(measured.trial, np.int64)
         step = np.asarray(measured.step, np.int64)
@@ -249,12 +280,13 @@ class Writer:
         columns: dict[str, Any] = {"id": rows, "trial": integers(trial), "step": integers(step)}
         columns |= {f"m{i}": column for i, column in enumerate(nullable(values.T))}
         study.insert.run(connection, columns)
+        study.next_row += n
         ids, backwards = np.unique(trial[::-1], return_index=True)
         last = dict(zip(ids.tolist(), (rows.stop - 1 - backwards).tolist(), strict=True))
         if changes is not None:
             changes = {**changes, "last": [last.pop(id, None) for id in changes["id"]]}
         self._change(connection, study_id, {"id": list(last), "last": list(last.values())})
-        return n, changes
+        return changes
 
     def _change(self, connection: Connection, study_id: int, changes: dict[str, list[Any]]) -> None:
         """Updates trials that are not over; anything else is refused."""
@@ -279,9 +311,8 @@ class Writer:
 def _update_of(names: tuple[str, ...]) -> Bulk:
     t = schema.trials.c
     values: dict[str, Any] = {name: bindparam(f"{name}_") for name in names}
-    for name in _KEPT_IF_NONE:
-        if name in values:
-            values[name] = func.coalesce(values[name], t[name])
+    if "last" in values:
+        values["last"] = func.coalesce(values["last"], t.last)
     statement = update(schema.trials).values(values)
     statement = statement.where(t.study == bindparam("study_"), t.id == bindparam("id_"))
     statement = statement.where(t.state.in_([literal_column(f"'{state}'") for state in _OPEN_STATES]))
