@@ -68,8 +68,25 @@ def best_so_far(scores: ArrayLike, mode: str = "min") -> NDArray[np.float64]:
     return accumulate(np.asarray(scores, dtype=np.float64))
 
 
+def ranked(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which trials may be called best: the complete ones; while there are none, all that have a score and go on.
+
+    Args:
+      frame: one row a trial, with `state` and `score`.
+
+    Returns:
+      [trials]
+
+    >>> ranked(pd.DataFrame({"state": ["complete", "stopped", "diverged"], "score": [0.3, 0.1, 0.0]})).tolist()
+    [True, False, False]
+    """
+    scored = np.isfinite(frame["score"].to_numpy(np.float64))
+    complete = scored & (frame["state"] == "complete").to_numpy(bool)
+    return complete if complete.any() else scored & (frame["state"] != "diverged").to_numpy(bool)
+
+
 def best_trials(frame: pd.DataFrame, mode: str = "min", count: int = 10) -> pd.DataFrame:
-    """The best rows of a study's frame: of the complete trials, or of all that have a score while none is complete.
+    """The best rows of a study's frame, among those that are `ranked`.
 
     Args:
       frame: one row a trial, with `id`, `state` and `score`.
@@ -87,10 +104,7 @@ def best_trials(frame: pd.DataFrame, mode: str = "min", count: int = 10) -> pd.D
     [1, 2]
     """
     _check_mode(mode)
-    scored = frame[np.isfinite(frame["score"].to_numpy(np.float64))]
-    complete = scored[scored["state"] == "complete"]
-    pool = complete if len(complete) else scored
-    return pool.sort_values(["score", "id"], ascending=[mode == "min", True]).head(count)
+    return frame[ranked(frame)].sort_values(["score", "id"], ascending=[mode == "min", True]).head(count)
 
 
 def bands(

@@ -35,3 +35,7 @@ class StoreError(VtuneError, RuntimeError):
 
 class Interrupted(VtuneError, KeyboardInterrupt):
     """The run was ended by Ctrl-C or SIGTERM; what was done is kept."""
+
+
+class ResultError(VtuneError, LookupError):
+    """A result that is not there: no trial complete, parameters not kept, several objectives and no single best."""

@@ -83,7 +83,7 @@ class LaneTask:
 
     def init(self, hp: Any, data: Any, trial_key: Any) -> list[Any]:
         """The leaves of a fresh state."""
-        state = plain(self.task.init(hp, data, rng.purpose_key(trial_key, "init")))
+        state = plain(self.task.init(hp, data, rng.step_key(trial_key, "init")))
         flat, definition = jax.tree_util.tree_flatten_with_path(state)
         self.leaves = tuple(leaf_of(path, value) for path, value in flat)
         self._definition = definition if _only_containers(definition) else None
@@ -93,13 +93,13 @@ class LaneTask:
         """The state that the task knows, from the leaves that are carried."""
         definition = self._definition
         if definition is None:
-            fresh = plain(self.task.init(hp, data, rng.purpose_key(trial_key, "init")))
+            fresh = plain(self.task.init(hp, data, rng.step_key(trial_key, "init")))
             definition = jax.tree.structure(fresh)
         return jax.tree.unflatten(definition, [s.from_plain(x) for s, x in zip(self.leaves, leaves, strict=True)])
 
     def step(self, hp: Any, leaves: Sequence[Any], data: Any, trial_key: Any, step: Any) -> tuple[list[Any], Any]:
         """One training step: the next leaves and the step's scalars as float32[len(step_names)]."""
-        key = jax.random.fold_in(rng.purpose_key(trial_key, "model"), step)
+        key = rng.step_key(trial_key, "model", step)
         result = self.task.step(hp, self.state(hp, leaves, data, trial_key), data, key)
         if not (isinstance(result, tuple) and len(result) == 2):
             raise TaskError(f"`step` must return (state, {{name: scalar}}), not {type(result).__name__}")
@@ -109,7 +109,7 @@ class LaneTask:
 
     def evaluate(self, hp: Any, leaves: Sequence[Any], data: Any, trial_key: Any, step: Any) -> Any:
         """The metrics of a state as float32[len(evaluate_names)]."""
-        key = jax.random.fold_in(rng.purpose_key(trial_key, "evaluate"), step)
+        key = rng.step_key(trial_key, "evaluate", step)
         metrics = plain(self.task.evaluate(hp, self.state(hp, leaves, data, trial_key), data, key))
         self.evaluate_names, values = _scalars("evaluate", metrics)
         both = set(self.step_names) & set(self.evaluate_names)

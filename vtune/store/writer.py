@@ -167,7 +167,7 @@ class Writer:
         """
         ids = sorted({int(trial) for trial in trials})
         n = len(ids)
-        fresh = {"state": [str(TrialState.WAITING)] * n, "step": [0] * n, "score": [None] * n}
+        fresh: dict[str, list[Any]] = {"state": [str(TrialState.WAITING)] * n, "step": [0] * n, "score": [None] * n}
         t = schema.trials.c
         with self._writing(study_id) as connection:
             self._set(connection, study_id, {})

@@ -1,0 +1,34 @@
+"""The persistent compilation cache: on by default, in the user's cache folder, so that a second run compiles nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import jax
+import platformdirs
+
+OFF = ("0", "off", "false", "no")
+
+
+def cache_folder() -> Path:
+    """Where compiled programs are kept: $VTUNE_CACHE, or the user's cache folder."""
+    return Path(os.environ.get("VTUNE_CACHE") or platformdirs.user_cache_path("vtune")) / "programs"
+
+
+def enable_compilation_cache(where: bool | str | Path = True) -> None:
+    """Turns JAX's persistent cache on for programs of any size, unless the user has set one up or said no.
+
+    Args:
+      where: True for the default folder, a folder, or False for none. VTUNE_CACHE=off in the environment is a no, too.
+    """
+    if where is False or os.environ.get("VTUNE_CACHE", "").lower() in OFF:
+        return
+    if where is True and jax.config.jax_compilation_cache_dir is not None:
+        return
+    folder = cache_folder() if where is True else Path(where)
+    folder.mkdir(parents=True, exist_ok=True)
+    if jax.config.jax_compilation_cache_dir != str(folder):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

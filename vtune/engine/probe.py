@@ -1,0 +1,110 @@
+"""Chooses, before the first trial, how wide a block is, how many are trained side by side, and how their steps run."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from vtune import rng
+from vtune.engine.strategy import Strategy
+from vtune.errors import ArgumentError
+from vtune.hyper import PlainHP
+
+CPU_BLOCK_BYTES = 4 * 2**20
+"""State of one block on a CPU: about what the caches near a core hold, beyond which wider blocks stop paying."""
+CPU_WIDTHS = (16, 1024)
+ACCELERATOR_WIDTHS = (16, 16384)
+STATE_SHARE = 0.1
+"""Share of an accelerator's memory for states; the rest is for gradients, activations and copies in flight."""
+SMALLEST = 4
+
+
+def state_bytes(task: Any, exemplar: Mapping[str, Any], data: Any, rng_name: str) -> int:
+    """Bytes of one trial's state, found by tracing `init` with plain values."""
+    key = jax.eval_shape(lambda: rng.study_key(0, rng_name))
+    state = jax.eval_shape(lambda key, data: jax.tree.leaves(task.init(PlainHP(exemplar), data, key)), key, data)
+    return sum(_bytes(leaf) for leaf in state)
+
+
+def width(bytes_per_lane: int, trials: int, threads: int) -> int:
+    """The block width that pays, a power of two.
+
+    Args:
+      bytes_per_lane: size of one trial's state.
+      trials: how many there will be.
+      threads: blocks that run side by side.
+    """
+    if jax.default_backend() == "cpu":
+        room, (least, most) = CPU_BLOCK_BYTES, CPU_WIDTHS
+    else:
+        room, (least, most) = int(_device_bytes() * STATE_SHARE), ACCELERATOR_WIDTHS
+    fitting = _power_below(room / max(bytes_per_lane, 1))
+    needed = max(SMALLEST, _power_above(trials / threads))
+    return min(max(least, min(most, fitting)), needed)
+
+
+def choose(
+    *, bytes_per_lane: int, trials: int, threads: int, lanes: int | str, block: int | str, strategy: Strategy | str
+) -> tuple[Strategy, int]:
+    """Settles the strategy and the number of blocks.
+
+    Args:
+      bytes_per_lane: size of one trial's state.
+      trials: how many there will be.
+      threads: host threads that drive blocks.
+      lanes: trials side by side, or "auto".
+      block: lanes of one executable, or "auto".
+      strategy: "auto", "vmap", "map", "host", or a `Strategy` that is taken as it is.
+
+    Raises:
+      ArgumentError: values that cannot be, or that contradict each other.
+    """
+    if isinstance(strategy, Strategy):
+        kind, convolutions, block = strategy.kind, strategy.convolutions, strategy.block
+    else:
+        if strategy not in ("auto", "vmap", "map", "host"):
+            raise ArgumentError(f"strategy must be 'auto', 'vmap', 'map', 'host' or a Strategy, not {strategy!r}")
+        kind, convolutions = ("vmap" if strategy == "auto" else strategy), "direct"
+    if kind == "host":
+        if block not in ("auto", 1):
+            raise ArgumentError(f"strategy='host' steps single lanes: block must be 1, not {block!r}")
+        block = 1
+    total = _positive("lanes", lanes)
+    wide = _positive("block", block) or width(bytes_per_lane, trials, threads)
+    if total is not None and block == "auto":
+        wide = min(wide, math.ceil(total / threads))
+    if total is not None and total < wide:
+        raise ArgumentError(f"lanes must be at least one block: lanes={total} is less than block={wide}")
+    blocks = threads if total is None else total // wide
+    return Strategy(wide, kind, convolutions), max(1, blocks)  # type: ignore[arg-type]
+
+
+def _positive(name: str, value: int | str) -> int | None:
+    if value == "auto":
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ArgumentError(f"{name} must be 'auto' or a whole number of at least 1, not {value!r}")
+    return int(value)
+
+
+def _bytes(leaf: Any) -> int:
+    size = math.prod(leaf.shape)
+    return size * 8 if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else size * np.dtype(leaf.dtype).itemsize
+
+
+def _device_bytes() -> int:
+    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+    return int(limit) if limit else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _power_below(x: float) -> int:
+    return 1 << max(0, math.floor(math.log2(max(x, 1.0))))
+
+
+def _power_above(x: float) -> int:
+    return 1 << max(0, math.ceil(math.log2(max(x, 1.0))))

@@ -1,0 +1,110 @@
+"""The optimization history: every trial as a dot and the best so far as a line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from vtune.analysis import best_so_far, ranked
+from vtune.plots import look
+
+STATES = {
+    "complete": ("circle", look.BLUE),
+    "running": ("circle-open", look.GREEN),
+    "stopped": ("circle-open", look.GREY),
+    "diverged": ("x-thin-open", look.RED),
+    "failed": ("x-thin-open", look.PURPLE),
+    "waiting": ("circle-open", look.GREY),
+}
+
+
+def history(
+    frame: pd.DataFrame,
+    mode: str = "min",
+    *,
+    metric: str = "score",
+    log: bool = False,
+    hover: Sequence[str] = (),
+    max_points: int = 4000,
+    height: int = 440,
+) -> go.Figure:
+    """Every trial's score as a dot in the order of the trials, and the best so far as a line.
+
+    Scores far beyond the bulk are drawn as triangles at the edge, trials that ended without a score as ticks at the
+    foot; the note at the lower right says how many there are of what.
+
+    Args:
+      frame: one row a trial, with `id`, `state` and `score`.
+      mode: "min" or "max", which scores are better.
+      metric: the name on the axis.
+      log: whether the score axis is logarithmic; scores that are not positive cannot be drawn on it.
+      hover: columns of the frame for the hover text, such as the hyperparameters' names.
+      max_points: how many dots at most; those that were the best of their time are always among them.
+      height: of the figure, in pixels.
+
+    Returns:
+      The figure.
+
+    Raises:
+      ArgumentError: `mode` is neither.
+
+    >>> frame = pd.DataFrame({"id": [0, 1], "state": "complete", "score": [0.5, 0.25]})
+    >>> history(frame, "min", metric="loss").layout.yaxis.title.text
+    'loss'
+    """
+    ordered = frame.sort_values("id")
+    ids, scores = ordered["id"].to_numpy(), ordered["score"].to_numpy(np.float64)
+    best = best_so_far(np.where(ranked(ordered), scores, np.nan), mode)
+    records = np.isfinite(best) & (best != np.r_[np.nan, best[:-1]])
+    drawable = np.isfinite(scores) & ((scores > 0) | (not log))
+    shown = look.thinned(drawable, records, max_points)
+    edge = look.edge_of(scores[drawable], mode, log)
+    outside = (scores > edge) if mode == "min" else (scores < edge)
+
+    figure = look.styled(go.Figure(), height)
+    look.axes(figure, "trial", metric, log=log)
+    for state, (symbol, color) in STATES.items():
+        rows = ordered[shown & ~outside & (ordered["state"] == state).to_numpy(bool)]
+        if len(rows):
+            figure.add_trace(look.dots(rows, rows["id"], rows["score"], state, symbol, color, hover=hover))
+    beyond = ordered[shown & outside]
+    if len(beyond):
+        symbol = "triangle-up-open" if mode == "min" else "triangle-down-open"
+        at_edge = np.full(len(beyond), edge)
+        figure.add_trace(look.dots(beyond, beyond["id"], at_edge, "beyond the axis", symbol, look.GREY, hover=hover))
+    drawn = np.isfinite(best) & ((best > 0) | (not log))
+    corners = drawn & (records | (np.arange(len(best)) == len(best) - 1))
+    figure.add_trace(
+        go.Scatter(
+            x=ids[corners],
+            y=best[corners],
+            mode="lines",
+            line={"shape": "hv", "color": look.ORANGE, "width": 2.5},
+            name="best so far",
+            hovertemplate="best so far %{y:.4g}<extra></extra>",
+        )
+    )
+    bare = ordered[~np.isfinite(scores) & ~ordered["state"].isin(["running", "waiting"]).to_numpy(bool)]
+    if len(bare):
+        _foot(figure, bare.iloc[look.thinned(np.ones(len(bare), bool), np.zeros(len(bare), bool), max_points)])
+    if np.isfinite(edge) and drawn.any():
+        top = best[drawn][-1]
+        look.limit(figure, min(top, edge), max(top, edge), log=log)
+    cut = int((drawable & outside).sum())
+    look.note(
+        figure,
+        f"showing {int(shown.sum()):,} of {int(drawable.sum()):,} trials" if shown.sum() < drawable.sum() else "",
+        f"{cut:,} beyond the axis" if cut else "",
+        f"{len(bare):,} without a score" if len(bare) else "",
+    )
+    return figure
+
+
+def _foot(figure: go.Figure, rows: pd.DataFrame) -> None:
+    trace = look.dots(rows, rows["id"], np.full(len(rows), 0.015), "no score", "line-ns-open", look.RED, size=9)
+    trace.update(yaxis="y2")
+    figure.add_trace(trace)
+    figure.update_layout(yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True})

@@ -1,0 +1,199 @@
+"""How figures look: one template, one palette, and the pieces that all of them share.
+
+Grounds are transparent, text and grid are greys that read on light and on dark. The categorical colours follow Okabe
+and Ito ("Color Universal Design", 2008); the ramp runs from amber to blue, which all common kinds of colour vision
+tell apart.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from vtune.analysis import short
+
+BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#3b8fc4", "#e69f00", "#1fa187", "#d55e00", "#56b4e9", "#cc79a7"
+GREY, INK = "#8b929a", "#7b8088"
+RAMP = ("#f2a900", "#d9902f", "#bd7d55", "#a07176", "#86709a", "#6f79b3", "#5c8ac2", "#529bc9", "#5aaac6", "#6db7be")
+
+_GRID = "rgba(128, 136, 146, 0.18)"
+_AXIS = {
+    "gridcolor": _GRID,
+    "linecolor": _GRID,
+    "zeroline": False,
+    "automargin": True,
+    "ticks": "",
+    "title": {"standoff": 12},
+    "exponentformat": "power",
+}
+
+TEMPLATE = go.layout.Template(
+    layout={
+        "font": {"family": '"Source Sans", "Source Sans 3", system-ui, sans-serif', "size": 14, "color": INK},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "colorway": [BLUE, ORANGE, GREEN, RED, PURPLE, SKY],
+        "xaxis": _AXIS,
+        "yaxis": _AXIS,
+        "margin": {"l": 8, "r": 8, "t": 36, "b": 8},
+        "hovermode": "closest",
+        "hoverlabel": {
+            "bgcolor": "#2b3138",
+            "bordercolor": "#2b3138",
+            "font": {"color": "#f2f3f4", "size": 13},
+            "align": "left",
+        },
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": 1.02,
+            "xanchor": "left",
+            "yanchor": "bottom",
+            "bgcolor": "rgba(0,0,0,0)",
+            "font": {"size": 13},
+        },
+    }
+)
+"""The look of every figure of vtune; hand it to your own figures as `layout.template`."""
+
+
+def escaped(text: Any) -> str:
+    """A text that Plotly shows as it is: no HTML, no MathJax, no hover fields.
+
+    >>> escaped("<b>$x$ %{y}</b>")
+    '&lt;b&gt;&#36;x&#36; &#37;{y}&lt;/b&gt;'
+    """
+    return html.escape(str(text), quote=False).replace("$", "&#36;").replace("%", "&#37;").replace("\n", " ")
+
+
+def styled(figure: go.Figure, height: int) -> go.Figure:
+    """Gives a figure the template and keeps the reader's zoom when new data arrive.
+
+    Args:
+      figure: changed in place.
+      height: in pixels.
+
+    Returns:
+      The same figure.
+    """
+    return figure.update_layout(template=TEMPLATE, height=height, uirevision="keep")
+
+
+def axes(figure: go.Figure, x: str, y: str, *, log: bool) -> None:
+    """Names the two axes of a figure with one panel; the second is logarithmic if `log`."""
+    figure.update_xaxes(title_text=escaped(x))
+    figure.update_yaxes(title_text=escaped(y), type="log" if log else "linear")
+
+
+def note(figure: go.Figure, *parts: str) -> None:
+    """Says in the lower right corner of the figure what is and is not shown; empty parts are skipped."""
+    text = " · ".join(part for part in parts if part)
+    if text:
+        figure.add_annotation(
+            text=text,
+            xref="paper",
+            yref="paper",
+            x=1,
+            y=0,
+            xanchor="right",
+            yanchor="top",
+            yshift=-30,
+            showarrow=False,
+            font={"size": 12, "color": INK},
+        )
+
+
+def thinned(candidates: NDArray[np.bool_], keep: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
+    """Chooses at most `count` of the candidates: those to keep first, the others evenly spaced.
+
+    Args:
+      candidates: [n]
+      keep: [n], those that should survive.
+      count: how many at most.
+
+    Returns:
+      [n], a part of `candidates`.
+
+    >>> thinned(np.ones(6, bool), np.array([0, 0, 0, 0, 0, 1], bool), 3).tolist()
+    [True, False, False, False, True, True]
+    """
+    chosen = np.zeros(len(candidates), dtype=bool)
+    for group in (candidates & keep, candidates & ~keep):
+        indices = np.flatnonzero(group)
+        room = min(count - int(chosen.sum()), len(indices))
+        if room > 0:
+            chosen[indices[np.unique(np.linspace(0, len(indices) - 1, room).round().astype(int))]] = True
+    return chosen
+
+
+def dots(
+    rows: pd.DataFrame, x: Any, y: Any, name: str, symbol: str, color: str, *, size: int = 7, hover: Sequence[str] = ()
+) -> go.Scatter | go.Scattergl:
+    """Trials as dots, drawn by WebGL when there are many; the hover text names the trial and the given columns.
+
+    Args:
+      rows: one row a trial, with `id`, `score` and the columns of `hover`.
+      x: [rows]
+      y: [rows]
+      name: of the trace, in the legend.
+      symbol: Plotly's name of the marker.
+      color: of the marker.
+      size: of the marker in pixels.
+      hover: further columns for the hover text.
+
+    Returns:
+      The trace.
+    """
+    texts = [
+        f"trial {trial}<br>score {short(score)}"
+        + "".join(f"<br>{escaped(column)} {escaped(short(value))}" for column, value in zip(hover, values, strict=True))
+        for trial, score, *values in rows[["id", "score", *hover]].astype(object).itertuples(index=False, name=None)
+    ]
+    trace = go.Scattergl if len(rows) > 1500 else go.Scatter
+    return trace(
+        x=np.asarray(x),
+        y=np.asarray(y),
+        mode="markers",
+        name=escaped(name),
+        text=texts,
+        hovertemplate="%{text}<extra></extra>",
+        marker={"symbol": symbol, "color": color, "size": size, "opacity": 0.75},
+    )
+
+
+def edge_of(scores: NDArray[np.float64], mode: str, log: bool) -> float:
+    """Where the worse end of a score axis should stop so that a few wild scores do not flatten the rest.
+
+    Args:
+      scores: [trials], finite (and positive if `log`).
+      mode: "min" or "max".
+      log: whether the axis is logarithmic.
+
+    Returns:
+      The last score inside the axis: infinite (negative if `mode` is "max") when nothing needs to be cut off.
+
+    >>> edge_of(np.r_[np.linspace(0, 1, 100), 1e6], "min", False) < 3
+    True
+    """
+    sign = 1.0 if mode == "min" else -1.0
+    values = sign * (np.log10(scores) if log else scores)
+    if len(values) < 20:
+        return sign * np.inf
+    best, bulk, worst = np.quantile(values, [0.0, 0.9, 1.0])
+    reach = bulk + (bulk - best)
+    if bulk == best or worst <= best + 4 * (bulk - best):
+        return sign * np.inf
+    return float(10 ** (sign * reach)) if log else float(sign * reach)
+
+
+def limit(figure: go.Figure, low: float, high: float, *, log: bool) -> None:
+    """Sets the range of the second axis to [low, high] and a little air, in the units of the data."""
+    ends = np.log10([low, high]) if log else np.array([low, high])
+    air = 0.06 * (ends[1] - ends[0])
+    figure.update_yaxes(range=[ends[0] - air, ends[1] + air])

@@ -1,0 +1,131 @@
+"""Grid search: every combination of a few values of each hyperparameter, once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from vtune.errors import ArgumentError, ConfigError, ProposerError
+from vtune.proposers.base import register
+from vtune.proposers.walk import Walk, whole
+from vtune.records import Config
+from vtune.space import Parameter, Space
+from vtune.space.axes import Cells
+
+_LARGEST = 2**31
+"""Combinations up to which a grid can be walked, shuffled and checked against constraints."""
+
+_BATCH = 4096
+
+
+@register
+class Grid(Walk):
+    """Every combination of a few values of each hyperparameter, once: exact, exhaustible and indexable.
+
+    Combinations run as in `itertools.product`, the last hyperparameter fastest. A hyperparameter that is not active
+    does not multiply its branch, so that nothing comes twice; combinations that fail a constraint are left out.
+
+    Args:
+      space: where the configurations lie.
+      points: how many values of each continuous Float, evenly on its scale with both ends; or name -> how many, or
+        name -> the values themselves, for any hyperparameter. What is not named has 5 values if it is a continuous
+        Float, and all its values otherwise.
+      shuffle: walk in a random order, which makes a grid that is cut short a sample of the whole (8 bytes a
+        combination).
+      seed: seed of the shuffle.
+
+    Raises:
+      ArgumentError: unknown names, numbers of points below 1, values outside the space, more than 2**31 combinations.
+
+    Example:
+      >>> from vtune.space import Choice, Float, Space
+      >>> space = Space(
+      ...     optimizer=Choice("sgd", "adam"),
+      ...     momentum=Float(0.5, 0.9, when={"optimizer": "sgd"}),
+      ... )
+      >>> grid = Grid(space, points=2)
+      >>> len(grid), grid[-1]
+      (3, {'optimizer': 'adam'})
+      >>> grid.ask(8)[:2]
+      [{'optimizer': 'sgd', 'momentum': 0.5}, {'optimizer': 'sgd', 'momentum': 0.9}]
+    """
+
+    name: ClassVar[str] = "grid"
+
+    def __init__(
+        self, space: Space, points: int | Mapping[str, int | Sequence[Any]] = 5, *, shuffle: bool = False, seed: int = 0
+    ) -> None:
+        super().__init__(space, seed)
+        if not isinstance(shuffle, bool):
+            raise ArgumentError(f"shuffle must be True or False; got {shuffle!r}")
+        self.shuffle = shuffle
+        named = points if isinstance(points, Mapping) else dict.fromkeys(space.continuous, points)
+        unknown = set(named) - set(space)
+        if unknown:
+            raise ArgumentError(f"points may name {', '.join(map(repr, space))}; got {sorted(unknown)}")
+        self._columns = {name: _column(name, parameter, named.get(name)) for name, parameter in space.items()}
+        self._groups = space.branches(self._columns)
+        self._shape = [sum(branch.size for branch in group) for group in self._groups]
+        if math.prod(self._shape) > _LARGEST:
+            raise ArgumentError(
+                f"a grid may have up to 2**31 combinations; this one has {math.prod(self._shape):,}. Give fewer points, "
+                "points={'name': 3}, for some of " + ", ".join(f"{name} ({len(c)})" for name, c in self._columns.items())
+            )
+
+    def __len__(self) -> int:
+        return math.prod(self._shape) if self._order is None else len(self._order)
+
+    def __getitem__(self, index: int) -> Config:
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
+            raise IndexError(f"a grid of {len(self)} has no config {index}")
+        return self._walk(place, 1)[0][0]
+
+    def _walk(self, start: int, n: int) -> tuple[list[Config], int]:
+        places = np.arange(min(start, len(self)), min(start + n, len(self)))
+        if not len(places):
+            return [], start
+        return self._configs(places if self._order is None else self._order[places]), int(places[-1]) + 1
+
+    @cached_property
+    def _order(self) -> np.ndarray | None:
+        """Numbers of the combinations that are walked; None for all of them as they come."""
+        total = math.prod(self._shape)
+        if not self.space.constraints:
+            return np.random.default_rng(self.seed).permutation(total) if self.shuffle else None
+        batches = (np.arange(i, min(i + _BATCH, total)) for i in range(0, total, _BATCH))
+        kept = np.concatenate([batch[self.space.satisfies(self._configs(batch))] for batch in batches])
+        if not len(kept):
+            names = ", ".join(map(str, self.space.constraints))
+            raise ProposerError(f"none of the {total:,} combinations of the grid satisfies the constraints ({names})")
+        return np.random.default_rng(self.seed).permutation(kept) if self.shuffle else kept
+
+    def _configs(self, numbers: np.ndarray) -> list[Config]:
+        """Combinations by their numbers [n]."""
+        columns = {name: np.repeat(column[:1], len(numbers)) for name, column in self._columns.items()}
+        for group, part in zip(self._groups, np.unravel_index(numbers, self._shape), strict=True):
+            ends = np.cumsum([branch.size for branch in group])
+            taken = np.searchsorted(ends, part, side="right")
+            for b in np.unique(taken).tolist():
+                rows = np.flatnonzero(taken == b)
+                within = part[rows] - (ends[b] - group[b].size)
+                sizes = [len(column) for column in group[b].columns.values()]
+                entries = np.unravel_index(within, sizes)
+                for (name, column), entry in zip(group[b].columns.items(), entries, strict=True):
+                    columns[name][rows] = column[entry]
+        return self.space.from_columns(columns)
+
+    def _arguments(self) -> dict[str, Any]:
+        return {"seed": self.seed, "shuffle": self.shuffle, "shape": self._shape}
+
+
+def _column(name: str, parameter: Parameter, wanted: Any) -> np.ndarray:
+    """The entries of a hyperparameter's column that the grid uses."""
+    axis = parameter.axis
+    if wanted is None:
+        wanted = range(parameter.size) if False else None
+    raise NotImplementedError

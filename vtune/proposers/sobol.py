@@ -1,0 +1,77 @@
+"""Scrambled Sobol points (Sobol, 1967; scrambling by Matousek, 1998; points by SciPy)."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from vtune.errors import ArgumentError
+from vtune.proposers.base import register
+from vtune.proposers.walk import Walk
+from vtune.records import Config
+from vtune.space import Space
+from vtune.space.constraints import Misses
+
+if TYPE_CHECKING:
+    from scipy.stats.qmc import Sobol as Engine
+
+_POINTS = 2**30
+"""Length of SciPy's sequence, and with it the most that can be asked for."""
+
+_DIMENSIONS = 21_201
+"""Dimensions for which SciPy has direction numbers."""
+
+
+@register
+class Sobol(Walk):
+    """A low-discrepancy sequence: covers the space more evenly than random search with the same number of trials.
+
+    Every hyperparameter has its own dimension, which goes unused where the hyperparameter is not active. Points that
+    fail a constraint are skipped. Configs of discrete spaces may repeat.
+
+    Args:
+      space: where the configurations lie.
+      seed: a whole number >= 0, for the scrambling.
+
+    Raises:
+      ArgumentError: a space of more than 21,201 hyperparameters.
+
+    Example:
+      >>> from vtune.space import Int, Space
+      >>> sorted(config["depth"] for config in Sobol(Space(depth=Int(1, 4)), seed=0).ask(8))
+      [1, 1, 2, 2, 3, 3, 4, 4]
+    """
+
+    name: ClassVar[str] = "sobol"
+
+    def __init__(self, space: Space, seed: int = 0) -> None:
+        super().__init__(space, seed)
+        if space.dim > _DIMENSIONS:
+            raise ArgumentError(f"Sobol: a space may have up to {_DIMENSIONS} hyperparameters; got {space.dim}")
+
+    def _walk(self, start: int, n: int) -> tuple[list[Config], int]:
+        misses = Misses(self.space.constraints)
+        configs: list[Config] = []
+        while len(configs) < n and start < _POINTS:
+            drawn = self.space.from_unit(self._points(start, min(n - len(configs), _POINTS - start)))
+            kept = misses.sieve(self.space.fill(drawn))
+            configs += [config for config, ok in zip(drawn, kept, strict=True) if ok]
+            start += len(drawn)
+        return configs, start
+
+    def _points(self, start: int, n: int) -> np.ndarray:
+        """Points [n, dim] from position `start` on."""
+        if start == 0 and n > 1:  # SciPy warns when the first draw is not a power of two
+            return np.concatenate([self._points(0, 1), self._points(1, n - 1)])
+        if self._engine.num_generated != start:
+            self._engine.reset()
+            self._engine.fast_forward(start)
+        return self._engine.random(n)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        from scipy.stats import qmc  # half a second to import, and only this proposer needs it
+
+        return qmc.Sobol(self.space.dim, scramble=True, rng=self.seed)

@@ -1,0 +1,168 @@
+"""What `explain()` and `plan()` tell: how each hyperparameter is treated, and what the programs are and cost."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+@dataclass(frozen=True, slots=True)
+class GuardReport:
+    """A question that Python asked of a hyperparameter, the answer, and where it was asked."""
+
+    question: str
+    outcome: str
+    place: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramReport:
+    """One compiled computation.
+
+    Attributes:
+      guards: the answers that a trial must give to be trained by it.
+      lanes: width of its blocks.
+      trials: how many trials it has served.
+      trace_seconds: what tracing and lowering took.
+      compile_seconds: what the compiler or the persistent cache took; None when it was not compiled.
+      step_seconds: seconds of one step of a whole block; None before it ran.
+      state_bytes: size of one lane's state.
+      demotion: hyperparameters that the library code could only use as plain values; empty as a rule.
+    """
+
+    guards: tuple[GuardReport, ...]
+    lanes: int
+    trials: int
+    trace_seconds: float
+    compile_seconds: float | None
+    step_seconds: float | None
+    state_bytes: int
+    demotion: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How a study is (or would be) trained.
+
+    Attributes:
+      kinds: hyperparameter -> "traced" | "guarded" | "packed".
+      programs: those used, in the order in which they were needed.
+      possible: estimate of the programs that the whole space can need.
+      compiles: executables made or taken from the persistent cache.
+      lanes: trials side by side.
+      block: lanes of one executable.
+      strategy: how steps run, in words.
+      threads: host threads.
+      occupancy: lane-steps of live trials over lane-steps dispatched; None before anything ran.
+      evaluation_share: estimated share of the device time that measuring takes; None where it cannot be told yet.
+      seconds: where the time went: "trace", "compile", "device", "other", "total".
+      memory_bytes: what the blocks' states take.
+      expected_seconds: of a plan, or None.
+      trials: planned or admitted trials.
+    """
+
+    kinds: Mapping[str, str]
+    programs: tuple[ProgramReport, ...]
+    possible: int
+    compiles: int
+    lanes: int
+    block: int
+    strategy: str
+    threads: int
+    trials: int
+    occupancy: float | None = None
+    evaluation_share: float | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    memory_bytes: int = 0
+    expected_seconds: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The explanation as JSON values, as the store keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Explanation:
+        """Reads what `to_json` wrote."""
+        programs = tuple(
+            ProgramReport(**{**p, "guards": tuple(_guard(g) for g in p["guards"])}) for p in values["programs"]
+        )
+        return cls(**{**values, "programs": programs})
+
+    def __repr__(self) -> str:
+        text = io.StringIO()
+        console = Console(file=text, width=110, color_system=None, force_jupyter=False)
+        for part in self._parts():
+            console.print(part)
+        return text.getvalue().rstrip()
+
+    def _repr_html_(self) -> str:
+        console = Console(record=True, file=io.StringIO(), width=110, force_jupyter=False)
+        for part in self._parts():
+            console.print(part)
+        return console.export_html(inline_styles=True, code_format="<pre style='line-height:1.3'>{code}</pre>")
+
+    def _parts(self) -> Sequence[Any]:
+        return [Text(line) for line in self._headline()] + [self._kinds_table(), self._programs_table()]
+
+    def _headline(self) -> list[str]:
+        lines = [
+            f"{self.trials:,} trials in {_count(len(self.programs), 'program')} "
+            f"(the space may need {self.possible:,}); {self.lanes} lanes in blocks of {self.block}, "
+            f"{_count(self.threads, 'thread')}, {self.strategy}"
+        ]
+        facts = []
+        if self.occupancy is not None:
+            facts.append(f"lanes occupied {self.occupancy:.1%}")
+        if self.evaluation_share is not None:
+            facts.append(f"evaluation {self.evaluation_share:.0%} of device time")
+        if self.memory_bytes:
+            facts.append(f"state {self.memory_bytes / 2**20:,.1f} MiB")
+        if self.expected_seconds is not None:
+            facts.append(f"expected about {self.expected_seconds:,.0f} s")
+        if self.seconds:
+            facts.append(", ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items()))
+        return lines + ([", ".join(facts)] if facts else [])
+
+    def _kinds_table(self) -> Table:
+        asked: dict[str, list[str]] = {}
+        for program in self.programs:
+            for guard in program.guards:
+                for name in guard.names:
+                    line = f"{guard.question}   {guard.place}"
+                    if line not in asked.setdefault(name, []):
+                        asked[name].append(line)
+        table = Table("hyperparameter", "kind", "questions that Python asked", box=None, pad_edge=False, header_style="bold")
+        for name, kind in self.kinds.items():
+            table.add_row(name, kind, Text("\n".join(asked.get(name, []))))
+        return table
+
+    def _programs_table(self) -> Table:
+        table = Table("program", "guards", box=None, pad_edge=False, header_style="bold")
+        for heading in ("trials", "trace s", "compile s", "ms a lane-step", "KiB a lane"):
+            table.add_column(heading, justify="right")
+        for number, program in enumerate(self.programs, 1):
+            guards = ", ".join(f"{guard.question} is {guard.outcome}" for guard in program.guards) or "none"
+            if program.demotion:
+                guards += f"; {program.demotion}"
+            table.add_row(
+                str(number), Text(guards), f"{program.trials:,}", f"{program.trace_seconds:.2f}",
+                "-" if program.compile_seconds is None else f"{program.compile_seconds:.2f}",
+                "-" if program.step_seconds is None else f"{program.step_seconds / program.lanes * 1e3:.4f}",
+                f"{program.state_bytes / 1024:,.1f}",
+            )  # fmt: skip
+        return table
+
+
+def _guard(values: Mapping[str, Any]) -> GuardReport:
+    return GuardReport(values["question"], values["outcome"], values["place"], tuple(values["names"]))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,138 @@
+"""What a study has found, read from its store: the part of a study that needs neither the task nor JAX's devices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vtune.errors import ResultError
+from vtune.records import Trial, TrialState
+from vtune.report import Explanation
+from vtune.space import Space
+from vtune.variables import read_variables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vtune.store import Reader, StudyRecord
+
+
+class SavedStudy:
+    """A study as its store knows it, read-only; `vtune.load` returns one.
+
+    Args:
+      reader: an open reader of the store.
+      record: the study's record.
+      files: folder in which trained variables are kept; None for a store in memory.
+    """
+
+    def __init__(self, reader: Reader, record: StudyRecord, files: Path | None):
+        self._reader = reader
+        self._study = record.id
+        self._files = files
+
+    @property
+    def record(self) -> StudyRecord:
+        """The study's record, as it is in the store now."""
+        return self._reader.study(self._study)
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.record.name
+
+    @property
+    def state(self) -> str:
+        """"created", "running", "complete", "interrupted" or "failed"."""
+        return self.record.state
+
+    @property
+    def space(self) -> Space:
+        """The search space. Constraints are functions and not stored."""
+        return Space.from_json(dict(self.record.space))
+
+    @property
+    def best(self) -> Trial:
+        """The complete trial with the best score.
+
+        Raises:
+          ResultError: no trial is complete, or there are several objectives (see `front`).
+        """
+        record = self.record
+        if len(record.objectives) > 1:
+            names = ", ".join(name for name, _ in record.objectives)
+            raise ResultError(f"a study of several objectives ({names}) has no single best trial; see study.front()")
+        found = self._reader.trials(self._study, states=(TrialState.COMPLETE,), order="score", limit=1)
+        if not found:
+            raise ResultError(f"no trial of study {record.name!r} is complete yet: {self._counts()}")
+        return found[0]
+
+    def top(self, n: int = 5) -> list[Trial]:
+        """The n best complete trials, best first."""
+        return self._reader.trials(self._study, states=(TrialState.COMPLETE,), order="score", limit=n)
+
+    def front(self) -> pd.DataFrame:
+        """The complete trials that no other beats in every objective, as rows of `frame()`."""
+        import numpy as np
+
+        record = self.record
+        frame = self.frame()
+        frame = frame[frame["state"] == TrialState.COMPLETE]
+        signs = np.array([1.0 if mode == "min" else -1.0 for _, mode in record.objectives])
+        values = frame[[name for name, _ in record.objectives]].to_numpy(float) * signs
+        beaten = [bool(((values <= row).all(axis=1) & (values < row).any(axis=1)).any()) for row in values]
+        return frame[~np.array(beaten, bool)]
+
+    def trial(self, trial: int) -> Trial:
+        """One trial by its id."""
+        return self._reader.trial(self._study, trial)
+
+    def frame(self) -> pd.DataFrame:
+        """One row a trial: id, state, step, score, origin, one column a hyperparameter, one a metric."""
+        return self._reader.frame(self._study)
+
+    def curves(self) -> pd.DataFrame:
+        """One row a measurement: trial, step, one column a metric."""
+        return self._reader.curves(self._study)
+
+    def explain(self) -> Explanation:
+        """How the trials were trained: what is traced, guarded or packed, the programs, and where the time went."""
+        report = self.record.report
+        if not report:
+            raise ResultError(f"study {self.name!r} has not traced a program yet")
+        return Explanation.from_json(report)
+
+    def best_params(self, trial: int | None = None) -> Any:
+        """The trained variables of the best trial, or of another one whose variables were kept.
+
+        Args:
+          trial: a trial's id; the best by default.
+
+        Returns:
+          For `Supervised` what the plain Flax network takes: `model.apply(variables, x)`.
+
+        Raises:
+          ResultError: the variables of that trial were not kept (see `keep=` of `vtune.tune`).
+        """
+        number = self.best.id if trial is None else trial
+        variables = read_variables(self._files, number)
+        if variables is None:
+            raise ResultError(
+                f"the variables of trial {number} of study {self.name!r} are not kept; `keep=` sets how many of the "
+                "best trials keep theirs, and study.retrain(trial) trains one again"
+            )
+        return variables
+
+    def _counts(self) -> str:
+        counts = self._reader.counts(self._study)
+        return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no trials"
+
+    def __repr__(self) -> str:
+        record = self.record
+        goal = ", ".join(f"{mode} {name}" for name, mode in record.objectives)
+        text = f"Study {record.name!r} ({record.state}; {goal}): {self._counts()}"
+        try:
+            best = self.best
+        except ResultError:
+            return text
+        return f"{text}\nbest: trial {best.id}, score {best.score:.6g}, {dict(best.config)}"

@@ -1,0 +1,149 @@
+"""What a study was asked to do, checked before anything runs."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import numbers
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vtune.errors import ArgumentError
+
+RISING = ("accuracy", "auc", "f1", "r2", "score", "return", "reward", "precision", "recall", "iou", "bleu")
+FALLING = ("loss", "error", "mse", "mae", "rmse", "n_params", "perplexity", "nll", "latency", "time")
+RESERVED = ("id", "trial", "state", "step", "score", "origin")
+"""Columns of frames; no metric may be named like them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A metric and which way it is better."""
+
+    metric: str
+    mode: str
+
+    @property
+    def sign(self) -> float:
+        """Multiplies a score so that lower is better."""
+        return 1.0 if self.mode == "min" else -1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The numbers and names of a study.
+
+    Attributes:
+      objectives: what is tuned; the first is the score.
+      trials: trials that are asked for.
+      steps: training steps of a full trial.
+      eval_every: steps between two measurements.
+      seed: of everything random.
+      rng: name of the generator of the trials' keys.
+      keep: how many of the best trials' parameters are kept.
+    """
+
+    objectives: tuple[Objective, ...]
+    trials: int
+    steps: int
+    eval_every: int
+    seed: int
+    rng: str
+    keep: int
+
+
+def settings(
+    *,
+    metric: str | Sequence[str],
+    mode: str | Sequence[str] | None,
+    trials: int,
+    steps: int,
+    eval_every: int | None,
+    seed: int,
+    rng: str,
+    keep: int,
+) -> Settings:
+    """Checks a study's numbers and fills in what was left open.
+
+    Raises:
+      ArgumentError: naming the argument, what must hold and what was given.
+    """
+    steps = whole("steps", steps, 1)
+    eval_every = max(1, steps // 10) if eval_every is None else whole("eval_every", eval_every, 1)
+    if eval_every > steps:
+        raise ArgumentError(f"eval_every must be at most steps; {eval_every} > {steps} would never measure")
+    if rng not in ("pcg", "threefry"):
+        raise ArgumentError(f"rng must be 'pcg' or 'threefry', not {rng!r}")
+    return Settings(
+        objectives=objectives(metric, mode),
+        trials=whole("trials", trials, 1),
+        steps=steps,
+        eval_every=eval_every,
+        seed=whole("seed", seed, 0),
+        rng=rng,
+        keep=whole("keep", keep, 0),
+    )
+
+
+def objectives(metric: str | Sequence[str], mode: str | Sequence[str] | None) -> tuple[Objective, ...]:
+    """Pairs metrics with modes; a mode left open is known from the metric's name or asked for."""
+    metrics = [metric] if isinstance(metric, str) else list(metric)
+    if not metrics or not all(isinstance(name, str) and name for name in metrics):
+        raise ArgumentError(f"metric must be a name or a list of names, not {metric!r}")
+    if len(set(metrics)) < len(metrics):
+        raise ArgumentError(f"metric names a metric twice: {metrics}")
+    modes: list[Any] = [mode] * len(metrics) if mode is None or isinstance(mode, str) else list(mode)
+    if len(modes) != len(metrics):
+        raise ArgumentError(f"mode must have one entry a metric: {len(metrics)} metrics, {len(modes)} modes")
+    return tuple(Objective(name, _mode(name, given)) for name, given in zip(metrics, modes, strict=True))
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """An integer argument that must not be below `least`."""
+    integral = isinstance(value, numbers.Integral) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not integral or value < least:
+        raise ArgumentError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    return int(value)
+
+
+def default_name(task: Any) -> str:
+    """The name of a study that was given none: the task's and the time."""
+    name = getattr(task, "name", None) or type(task).__name__.lower()
+    return f"{name}-{datetime.datetime.now():%Y-%m-%d-%H%M%S}"
+
+
+def check_metrics(names: Sequence[str], wanted: Sequence[Objective], space: Any) -> None:
+    """Compares what a task measures with what the study is to tune and with names that are taken.
+
+    Raises:
+      ArgumentError: a metric that the task does not measure, or a name that clashes.
+    """
+    for objective in wanted:
+        if objective.metric not in names:
+            raise ArgumentError(
+                f"metric={objective.metric!r} is not measured by the task; it measures {', '.join(sorted(names))}"
+            )
+    clashes = [name for name in names if name in RESERVED or name in space]
+    if clashes:
+        raise ArgumentError(
+            f"metrics may not be named like a column of the results or a hyperparameter: {', '.join(clashes)}; rename them"
+        )
+
+
+def _mode(metric: str, mode: Any) -> str:
+    if mode is None:
+        words = metric.lower().replace("-", "_").split("_")
+        if metric in FALLING or any(word in FALLING for word in words):
+            return "min"
+        if any(word in RISING for word in words):
+            return "max"
+        raise ArgumentError(f"mode must be 'min' or 'max': the name {metric!r} does not tell which is better")
+    if mode not in ("min", "max"):
+        raise ArgumentError(f"mode must be 'min' or 'max', not {mode!r}")
+    return mode
+
+
+def is_score(value: float | None) -> bool:
+    """Whether a value can be compared: a finite number."""
+    return value is not None and math.isfinite(value)

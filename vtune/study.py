@@ -1,0 +1,359 @@
+"""A study: a task, a space, a budget, and everything that became of them. The only room that knows all the others."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from vtune import proposers, schedulers
+from vtune.cache import enable_compilation_cache
+from vtune.engine import probe
+from vtune.engine.devices import default_threads
+from vtune.engine.solo import train_alone
+from vtune.engine.strategy import Strategy
+from vtune.errors import ArgumentError, Interrupted, ResultError, StoreError
+from vtune.executors.local import LocalExecutor
+from vtune.explain import explanation
+from vtune.hyper import PlainHP
+from vtune.interrupts import Interrupts
+from vtune.kept import Kept
+from vtune.loop import Loop, Tally
+from vtune.progress import Display
+from vtune.records import Config, TrialState
+from vtune.report import Explanation
+from vtune.results import SavedStudy
+from vtune.settings import check_metrics, default_name, settings, whole
+from vtune.space import Space
+from vtune.store import Queue, StudyRecord, open_reader, open_writer
+from vtune.tasks import base
+from vtune.variables import prune_variables, read_variables, write_variables
+from vtune.verification import Verification, compare
+
+
+class Study(SavedStudy):
+    """One tuning run, in two steps: made here, started by `run`. `vtune.tune` does both.
+
+    Arguments are those of `vtune.tune`.
+    """
+
+    def __init__(
+        self,
+        task: Any,
+        space: Space,
+        *,
+        metric: str | Sequence[str] = "loss",
+        mode: str | Sequence[str] | None = None,
+        trials: int = 256,
+        steps: int | None = None,
+        eval_every: int | None = None,
+        proposer: Any = "random",
+        scheduler: Any = None,
+        lanes: int | str = "auto",
+        block: int | str = "auto",
+        strategy: str | Strategy = "auto",
+        threads: int | str = "auto",
+        seed: int = 0,
+        rng: str = "pcg",
+        keep: int = 5,
+        enqueue: Iterable[Config] = (),
+        store: str | Path | None = None,
+        name: str | None = None,
+        resume: bool = False,
+        progress: str = "auto",
+        cache: bool | str | Path = True,
+    ):
+        base.check(task)
+        if not isinstance(space, Space):
+            raise ArgumentError(f"space must be a vtune.Space, not {type(space).__name__}")
+        fixed = getattr(task, "steps", None)
+        if steps is None and fixed is None:
+            raise ArgumentError("steps must be given: the training steps of a full trial")
+        if fixed is not None and steps not in (None, fixed):
+            raise ArgumentError(f"this task always trains {fixed} step(s); leave steps out, or give {fixed}")
+        self.settings = settings(
+            metric=metric, mode=mode, trials=trials, steps=fixed if steps is None else steps,
+            eval_every=eval_every, seed=seed, rng=rng, keep=keep,
+        )  # fmt: skip
+        self._given_space = space
+        self._proposer = proposers.make(proposer, space, self.settings.seed)
+        self._scheduler = schedulers.make(scheduler)
+        self._run = base.Run(self.settings.steps, self.settings.eval_every)
+        self.task = task.for_run(self._run) if hasattr(task, "for_run") else task
+        self._threads = default_threads() if threads == "auto" else whole("threads", threads, 1)
+        self._layout: dict[str, Any] = {"lanes": lanes, "block": block, "strategy": strategy}
+        self._progress = progress
+        self._cache = cache
+        self._kept = Kept(self.settings.keep)
+        self._executor: LocalExecutor | None = None
+        name = default_name(task) if name is None else name
+        Display(name, self.settings.objectives[0].metric, progress)
+        checked = [space.validate(config) for config in _configs(enqueue)]
+        self._writer = open_writer(store)
+        self._queue = Queue(store)
+        record = self._open(name, resume)
+        location = self._writer.location.path
+        files = location.with_name(location.name + ".files") / str(record.id) if location is not None else None
+        super().__init__(self._writer.reader(), record, files)
+        self._queue.put(record.name, checked)
+
+    def enqueue(self, configs: Iterable[Config]) -> int:
+        """Has these configs trained next, before the proposer's: manual search.
+
+        Args:
+          configs: dicts of hyperparameters; conditional ones that are not active are left out.
+
+        Returns:
+          How many were queued. They count as trials of the budget.
+
+        Raises:
+          ConfigError: a config that does not lie in the space.
+        """
+        return self._queue.put(self.name, [self._given_space.validate(config) for config in _configs(configs)])
+
+    def run(self) -> Study:
+        """Trains until every trial is over.
+
+        Returns:
+          The study itself.
+
+        Raises:
+          Interrupted: Ctrl-C or SIGTERM; what was done is in the store.
+        """
+        record = self.record
+        if record.state == "complete":
+            return self
+        enable_compilation_cache(self._cache)
+        objective = self.settings.objectives[0]
+        with Interrupts() as interrupts, Display(record.name, objective.metric, self._progress) as display:
+            self._begun = time.perf_counter()
+            loop: Loop | None = None
+            try:
+                executor = self._prepare(display, interrupts)
+                loop = self._loop(executor, display, interrupts)
+                self._writer.update(self._study, state="running", started=time.time())
+                loop.run()
+                loop.save(state="complete")
+            except (Interrupted, KeyboardInterrupt) as error:
+                self._end(loop, state="interrupted")
+                counts = self._counts()
+                again = " Go on with resume=True." if self._files is not None else ""
+                raise Interrupted(f"study {record.name!r} was interrupted and keeps: {counts}.{again}") from error
+            except BaseException as error:
+                self._end(loop, state="failed", error=f"{type(error).__name__}: {error}")
+                raise
+            finally:
+                self._write_kept()
+                if self._executor is not None:
+                    self._executor.close()
+        return self
+
+    def best_params(self, trial: int | None = None) -> Any:
+        """See `SavedStudy.best_params`; also finds what is still in memory."""
+        number = self.best.id if trial is None else trial
+        kept = self._kept.get(number)
+        if kept is None or self._executor is None:
+            return super().best_params(number)
+        return self._variables(kept.program, kept.config, kept.leaves)
+
+    def retrain(self, trial: int) -> Any:
+        """Trains one trial again, alone, and returns its variables, for trials whose variables were not kept."""
+        config = self._given_space.fill([dict(self.trial(trial).config)])[0]
+        _, state = self._alone(trial, config)
+        return _hand_out(self.task, config, state, jax.device_put(self.task.data))
+
+    def verify(self, n: int = 8) -> Verification:
+        """Trains n of the ended trials again, each alone and with plain Python values, and compares the curves.
+
+        Args:
+          n: how many; spread evenly over the trials that have measurements.
+
+        Returns:
+          The differences, by trial and metric; `.largest` is the largest of all.
+        """
+        curves = self.curves()
+        measured = np.unique(curves["trial"])
+        if not len(measured):
+            raise ResultError(f"study {self.name!r} has no measurements to verify yet")
+        count = min(whole("n", n, 1), len(measured))
+        chosen = measured[np.linspace(0, len(measured) - 1, count).round().astype(int)]
+        alone = {}
+        for trial in chosen.tolist():
+            config = self._given_space.fill([dict(self.trial(trial).config)])[0]
+            alone[trial] = self._alone(trial, config)[0]
+        return compare(curves[curves["trial"].isin(chosen)], alone)
+
+    def close(self) -> None:
+        """Closes the store."""
+        self._queue.close()
+        self._reader.close()
+        self._writer.close()
+
+    def _alone(self, trial: int, config: Mapping[str, Any]) -> Any:
+        return train_alone(
+            self.task, config, run=self._run, seed=self.settings.seed, trial=trial, rng_name=self.settings.rng
+        )
+
+    def _open(self, name: str, resume: bool) -> StudyRecord:
+        wanted = StudyRecord(
+            name=name,
+            space=self._given_space.to_json(),
+            objectives=tuple((o.metric, o.mode) for o in self.settings.objectives),
+            trials=self.settings.trials,
+            steps=self.settings.steps,
+            eval_every=self.settings.eval_every,
+            seed=self.settings.seed,
+            rng=self.settings.rng,
+            proposer=self._proposer.name,
+            scheduler=getattr(self._scheduler, "name", None),
+            task=getattr(self.task, "name", None) or type(self.task).__name__,
+        )
+        if resume:
+            known = {study.name: study for study in self._writer.reader().studies()}
+            if name in known:
+                return _same(known[name], wanted)
+        return self._writer.create(wanted)
+
+    def _prepare(self, display: Display, interrupts: Interrupts) -> LocalExecutor:
+        """Chooses how trials run and traces the first program, so that the names of the metrics are known."""
+        display.say("tracing program 1")
+        choices = dict(self.record.choices)
+        first = self._given_space.fill([self._first_config()])[0]
+        data = jax.device_put(self.task.data)
+        if "block" in choices:
+            strategy = Strategy(choices["block"], choices["kind"], choices["convolutions"])
+            blocks = choices["blocks"]
+        else:
+            size = probe.state_bytes(self.task, first, data, self.settings.rng)
+            strategy, blocks = probe.choose(
+                bytes_per_lane=size, trials=self.settings.trials, threads=self._threads, **self._layout
+            )
+        self._executor = LocalExecutor(
+            self.task, self._given_space, data=data, run=self._run, strategy=strategy, blocks=blocks,
+            threads=self._threads, seed=self.settings.seed, rng_name=self.settings.rng,
+            status=display.say, waiting=interrupts.check,
+        )  # fmt: skip
+        self._executor.planner.extend(first)
+        return self._executor
+
+    def _first_config(self) -> Config:
+        unfinished = self._reader.trials(self._study, states=(TrialState.WAITING, TrialState.RUNNING), limit=1)
+        if unfinished:
+            return dict(unfinished[0].config)
+        queued = self._queue.take(self.name)
+        if queued:
+            return self._given_space.validate(queued[0][1])
+        before = self._proposer.state()
+        configs = self._proposer.ask(1)
+        self._proposer.restore(before)
+        return configs[0] if configs else self._given_space.sample(1, np.random.default_rng(self.settings.seed))[0]
+
+    def _loop(self, executor: LocalExecutor, display: Display, interrupts: Interrupts) -> Loop:
+        record = self.record
+        traced = executor.planner.traced[0]
+        check_metrics(traced.metrics, self.settings.objectives, self._given_space)
+        if not record.choices:
+            self._writer.update(self._study, metrics=traced.metrics)
+        choices = {
+            "block": executor.strategy.block,
+            "kind": executor.strategy.kind,
+            "convolutions": executor.strategy.convolutions,
+            "blocks": executor.blocks,
+            "threads": self._threads,
+            "jax": jax.__version__,
+            "backend": jax.default_backend(),
+            "machine": platform.machine(),
+        }
+        loop = Loop(
+            study=self._study, settings=self.settings, space=self._given_space, metrics=traced.metrics,
+            proposer=self._proposer, scheduler=self._scheduler, executor=executor, writer=self._writer,
+            take=lambda: self._queue.take(record.name), mark=self._queue.mark, display=display, check=interrupts.check,
+            report=lambda tally: self._explanation(tally).to_json(), kept=self._kept, choices=choices,
+        )  # fmt: skip
+        if record.choices:
+            self._take_up(loop, record)
+        return loop
+
+    def _take_up(self, loop: Loop, record: StudyRecord) -> None:
+        self._proposer.restore(record.choices["proposer"])
+        counts = self._reader.counts(self._study)
+        unfinished = self._reader.trials(self._study, states=(TrialState.WAITING, TrialState.RUNNING))
+        self._writer.forget_measurements(self._study, [trial.id for trial in unfinished])
+        try:
+            best = self.best.score * self.settings.objectives[0].sign
+        except ResultError:
+            best = float("inf")
+        ended = sum(count for state, count in counts.items() if TrialState(state).terminal)
+        loop.resume(
+            record.clock, sum(counts.values()), ended, counts.get(TrialState.DIVERGED, 0), best, unfinished
+        )
+
+    def _explanation(self, tally: Tally) -> Explanation:
+        return explanation(
+            self._executor, self._given_space, tally, time.perf_counter() - self._begun, self._threads,
+            self.settings.seed,
+        )  # fmt: skip
+
+    def _end(self, loop: Loop | None, **fields: Any) -> None:
+        if loop is not None:
+            loop.save(**fields)
+        else:
+            self._writer.update(self._study, **fields)
+
+    def _variables(self, program: int, config: Mapping[str, Any], leaves: Sequence[np.ndarray]) -> Any:
+        lane = self._executor.planner.traced[program].task
+        hp, data = PlainHP(config), self.task.data
+        state = lane.state(hp, list(leaves), data, jax.random.key(0))
+        return _hand_out(self.task, config, state, data)
+
+    def _write_kept(self) -> None:
+        if self._files is None or not self._kept.states:
+            return
+        for kept in self._kept.states:
+            if read_variables(self._files, kept.trial) is None:
+                write_variables(self._files, kept.trial, self._variables(kept.program, kept.config, kept.leaves))
+        best = {trial.id for trial in self.top(self.settings.keep)}
+        prune_variables(self._files, best)
+
+
+def tune(task: Any, space: Space, **options: Any) -> Study:
+    """Trains many trials of a task as one array program and returns what was found."""
+    return Study(task, space, **options).run()
+
+
+def load(store: str | Path, name: str) -> SavedStudy:
+    """Opens a study read-only, without its task."""
+    reader = open_reader(store)
+    record = reader.study(name)
+    location = reader.location.path
+    files = location.with_name(location.name + ".files") / str(record.id) if location is not None else None
+    return SavedStudy(reader, record, files)
+
+
+def _hand_out(task: Any, config: Mapping[str, Any], state: Any, data: Any) -> Any:
+    give = getattr(task, "variables", None)
+    result = give(PlainHP(config), state, data) if give is not None else state
+    return jax.tree.map(np.asarray, result)
+
+
+def _configs(configs: Iterable[Config]) -> list[Config]:
+    if isinstance(configs, Mapping):
+        raise ArgumentError("configurations must be a list of dicts; one dict was given: put it in a list")
+    return list(configs)
+
+
+def _same(stored: StudyRecord, wanted: StudyRecord) -> StudyRecord:
+    fields = ("space", "objectives", "steps", "eval_every", "seed", "rng", "proposer", "scheduler", "task", "trials")
+    for field in fields:
+        before, now = getattr(stored, field), getattr(wanted, field)
+        if before != now:
+            raise StoreError(
+                f"study {stored.name!r} cannot go on: its {field} was {before!r} and is now {now!r}. "
+                "Give what it was begun with, or another name."
+            )
+    return stored

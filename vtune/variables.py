@@ -1,0 +1,40 @@
+"""Trained variables on disk: one file a trial, in Flax's msgpack form, which holds arrays and names and no code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from flax import serialization
+
+SUFFIX = ".msgpack"
+
+
+def write_variables(folder: Path, trial: int, variables: Any) -> None:
+    """Writes the variables of a trial, whole or not at all.
+
+    Args:
+      folder: made if it is not there.
+      trial: the trial's id.
+      variables: pytree of arrays in dicts, lists, tuples and whatever Flax can turn into a state dict.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"trial-{trial}{SUFFIX}"
+    unfinished = target.with_suffix(f".{os.getpid()}.part")
+    unfinished.write_bytes(serialization.msgpack_serialize(serialization.to_state_dict(variables)))
+    os.replace(unfinished, target)
+
+
+def read_variables(folder: Path | None, trial: int) -> Any | None:
+    """Reads the variables of a trial; None if they are not there."""
+    if folder is None or not (path := folder / f"trial-{trial}{SUFFIX}").is_file():
+        return None
+    return serialization.msgpack_restore(path.read_bytes())
+
+
+def prune_variables(folder: Path, keep: set[int]) -> None:
+    """Removes the files of trials that are no longer among the best."""
+    for path in folder.glob(f"trial-*{SUFFIX}"):
+        if int(path.stem.removeprefix("trial-")) not in keep:
+            path.unlink(missing_ok=True)
