@@ -103,7 +103,9 @@ def make(proposer: str | Proposer, space: Space, seed: int = 0) -> Proposer:
             )
         return _REGISTRY[proposer](space, seed=seed)
     if isinstance(proposer, type):
-        raise ArgumentError(f"proposer must be an object; got the class {proposer.__name__}. Write {proposer.__name__}(space)")
+        raise ArgumentError(
+            f"proposer must be an object; got the class {proposer.__name__}. Write {proposer.__name__}(space)"
+        )
     lacking = [member for member in _MEMBERS if not hasattr(proposer, member)]
     if lacking:
         raise ArgumentError(

@@ -21,6 +21,9 @@ _LARGEST = 2**31
 
 _BATCH = 4096
 
+_POINTS = 5
+"""Values of a continuous Float for which no number is given."""
+
 
 @register
 class Grid(Walk):
@@ -57,23 +60,29 @@ class Grid(Walk):
     name: ClassVar[str] = "grid"
 
     def __init__(
-        self, space: Space, points: int | Mapping[str, int | Sequence[Any]] = 5, *, shuffle: bool = False, seed: int = 0
+        self,
+        space: Space,
+        points: int | Mapping[str, int | Sequence[Any]] = _POINTS,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
     ) -> None:
         super().__init__(space, seed)
         if not isinstance(shuffle, bool):
             raise ArgumentError(f"shuffle must be True or False; got {shuffle!r}")
         self.shuffle = shuffle
-        named = points if isinstance(points, Mapping) else dict.fromkeys(space.continuous, points)
-        unknown = set(named) - set(space)
+        given = points if isinstance(points, Mapping) else dict.fromkeys(space.continuous, whole("points", points))
+        unknown = set(given) - set(space)
         if unknown:
             raise ArgumentError(f"points may name {', '.join(map(repr, space))}; got {sorted(unknown)}")
-        self._columns = {name: _column(name, parameter, named.get(name)) for name, parameter in space.items()}
+        self._columns = {name: _column(name, parameter, given.get(name)) for name, parameter in space.items()}
         self._groups = space.branches(self._columns)
         self._shape = [sum(branch.size for branch in group) for group in self._groups]
         if math.prod(self._shape) > _LARGEST:
             raise ArgumentError(
                 f"a grid may have up to 2**31 combinations; this one has {math.prod(self._shape):,}. Give fewer points, "
-                "points={'name': 3}, for some of " + ", ".join(f"{name} ({len(c)})" for name, c in self._columns.items())
+                "points={'name': 3}, for some of "
+                + ", ".join(f"{name} ({len(c)})" for name, c in self._columns.items())
             )
 
     def __len__(self) -> int:
@@ -126,6 +135,16 @@ class Grid(Walk):
 def _column(name: str, parameter: Parameter, wanted: Any) -> np.ndarray:
     """The entries of a hyperparameter's column that the grid uses."""
     axis = parameter.axis
-    if wanted is None:
-        wanted = range(parameter.size) if False else None
-    raise NotImplementedError
+    if isinstance(wanted, Sequence | np.ndarray) and not isinstance(wanted, str):
+        try:
+            entries = parameter.encode(list(wanted), lambda _: f"points of {name!r}")
+        except ConfigError as error:
+            raise ArgumentError(str(error)) from None
+        return np.array(list(dict.fromkeys(entries.tolist())), dtype=entries.dtype)
+    natural = _POINTS if parameter.size is None else parameter.size
+    count = natural if wanted is None else min(whole(f"points of {name!r}", wanted), parameter.size or _LARGEST)
+    if not 0 < count <= _LARGEST:
+        raise ArgumentError(f"points of {name!r} must be from 1 to 2**31; got {count}. Give points={{{name!r}: 5}}")
+    if isinstance(axis, Cells) and count == axis.count:
+        return np.arange(count)
+    return np.unique(axis.from_unit(np.linspace(0.0, 1.0, count) if count > 1 else np.array([0.5])))

@@ -61,7 +61,9 @@ class Walk(ABC):
             raise ProposerError(f"a state of {self.name!r} must have {', '.join(own)}; got {state!r}")
         for key in own.keys() - {"position"}:
             if state[key] != own[key]:
-                raise ProposerError(f"a state must come from a proposer with {key}={own[key]!r}; got {key}={state[key]!r}")
+                raise ProposerError(
+                    f"a state must come from a proposer with {key}={own[key]!r}; got {key}={state[key]!r}"
+                )
         self._position = whole("position", state["position"])
 
     def _arguments(self) -> dict[str, Any]:
