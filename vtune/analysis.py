@@ -39,7 +39,7 @@ def short(value: Any, digits: int = 4) -> str:
     if value is None or value is pd.NA or (isinstance(value, float | np.floating) and math.isnan(value)):
         return "–"
     if isinstance(value, float | np.floating):
-        if 0 < abs(value) < 1e-3 or math.isinf(value):
+        if 0 < abs(float(value)) < 1e-3 or math.isinf(value):
             mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
             return f"{float(mantissa):g}e{int(power)}" if power else mantissa
         mantissa, _, power = f"{value:.{digits}g}".partition("e")

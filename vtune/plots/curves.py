@@ -63,7 +63,6 @@ def curves(
     rest = measurements[~chosen]
     band = bands(rest, metric)
     figure = look.styled(go.Figure(), height)
-    look.axes(figure, "step", metric, log=log)
     figure.update_layout(
         legend={"orientation": "v", "x": 1.01, "y": 1, "yanchor": "top", "title": {"text": "trial  score"}}
     )
@@ -80,7 +79,14 @@ def curves(
             trace = _line(lines[trial], column, budget, name, color=color, width=width, dash=dash)
             trace.update(legendrank=rank + 1, showlegend=dash == "solid", legendgroup=name)
             figure.add_trace(trace)
-    _focus(figure, measurements[chosen], band, [name for name, _ in columns], log)
+    values = np.concatenate(
+        [measurements[chosen][name].to_numpy(np.float64) for name, _ in columns]
+        + [band[share].to_numpy(np.float64) for share in (0.25, 0.75)]
+    )
+    values = values[np.isfinite(values) & ((values > 0) | (not log))]
+    look.axes(figure, "step", metric, values, log=log)
+    if len(values) and values.min() < values.max():
+        look.limit(figure, float(values.min()), float(values.max()), log=log)
     others, total = rest["trial"].nunique(), len(frame)
     sampled = others + len(best) < total
     look.note(
@@ -109,10 +115,11 @@ def curve(measurements: pd.DataFrame, metrics: Sequence[str], *, log: bool = Fal
     ['loss', 'train_loss']
     """
     figure = look.styled(go.Figure(), height)
-    look.axes(figure, "step", "", log=log)
     lines = measurements.sort_values("step")
+    drawn = [name for name in metrics if name in lines.columns]
+    look.axes(figure, "step", "", lines[drawn].to_numpy(np.float64).ravel(), log=log)
     colors = (look.BLUE, look.ORANGE, look.GREEN, look.PURPLE, look.SKY, look.RED)
-    for index, name in enumerate(name for name in metrics if name in lines.columns):
+    for index, name in enumerate(drawn):
         color = colors[index % len(colors)]
         figure.add_trace(_line(lines, name, 2000, look.escaped(name), color=color, width=2.25, dash="solid"))
     return figure.update_layout(showlegend=True)
@@ -156,13 +163,3 @@ def _add_bands(figure: go.Figure, band: pd.DataFrame, log: bool) -> None:
             legendrank=1001,
         )
     )
-
-
-def _focus(figure: go.Figure, lines: pd.DataFrame, band: pd.DataFrame, columns: Sequence[str], log: bool) -> None:
-    """Fits the axis to the lines and the inner band, so that one wild trial among the others does not flatten them."""
-    values = np.concatenate(
-        [lines[list(columns)].to_numpy(np.float64).ravel(), band[[0.25, 0.75]].to_numpy(np.float64).ravel()]
-    )
-    values = values[np.isfinite(values) & ((values > 0) | (not log))]
-    if len(values) and values.min() < values.max():
-        look.limit(figure, float(values.min()), float(values.max()), log=log)

@@ -65,7 +65,7 @@ def history(
     outside = (scores > edge) if mode == "min" else (scores < edge)
 
     figure = look.styled(go.Figure(), height)
-    look.axes(figure, "trial", metric, log=log)
+    look.axes(figure, "trial", metric, scores[drawable & ~outside], log=log)
     for state, (symbol, color) in STATES.items():
         rows = ordered[shown & ~outside & (ordered["state"] == state).to_numpy(bool)]
         if len(rows):

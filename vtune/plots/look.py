@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vtune.analysis import short
 
-BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#3b8fc4", "#e69f00", "#1fa187", "#d55e00", "#56b4e9", "#cc79a7"
+BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#3b8fc4", "#e69f00", "#1fa187", "#e0662b", "#56b4e9", "#cc79a7"
 GREY, INK = "#8b929a", "#7b8088"
 RAMP = ("#f2a900", "#d9902f", "#bd7d55", "#a07176", "#86709a", "#6f79b3", "#5c8ac2", "#529bc9", "#5aaac6", "#6db7be")
 
@@ -41,7 +41,7 @@ TEMPLATE = go.layout.Template(
         "colorway": [BLUE, ORANGE, GREEN, RED, PURPLE, SKY],
         "xaxis": _AXIS,
         "yaxis": _AXIS,
-        "margin": {"l": 8, "r": 8, "t": 36, "b": 8},
+        "margin": {"l": 8, "r": 8, "t": 36, "b": 62},
         "hovermode": "closest",
         "hoverlabel": {
             "bgcolor": "#2b3138",
@@ -85,10 +85,36 @@ def styled(figure: go.Figure, height: int) -> go.Figure:
     return figure.update_layout(template=TEMPLATE, height=height, uirevision="keep")
 
 
-def axes(figure: go.Figure, x: str, y: str, *, log: bool) -> None:
-    """Names the two axes of a figure with one panel; the second is logarithmic if `log`."""
+def axes(figure: go.Figure, x: str, y: str, values: NDArray[np.float64], *, log: bool) -> None:
+    """Names the two axes of a figure with one panel; the second is logarithmic if `log`.
+
+    Args:
+      figure: changed in place.
+      x: name of the first axis.
+      y: name of the second.
+      values: what the second axis has to show; they decide how finely it is labelled.
+      log: whether the second axis is logarithmic.
+    """
     figure.update_xaxes(title_text=escaped(x))
-    figure.update_yaxes(title_text=escaped(y), type="log" if log else "linear")
+    figure.update_yaxes(title_text=escaped(y), **(log_axis(values) if log else {}))
+
+
+def log_axis(values: NDArray[np.float64]) -> dict[str, Any]:
+    """How to label a logarithmic axis: powers of ten over many decades, else 1, 2, 5 written out.
+
+    Args:
+      values: what is drawn; those that are not positive are ignored.
+
+    Returns:
+      Settings for Plotly's `update_xaxes` or `update_yaxes`.
+
+    >>> log_axis(np.array([16.0, 256.0]))["dtick"]
+    'D2'
+    """
+    positive = values[values > 0]
+    if len(positive) and positive.max() < 500 * positive.min():
+        return {"type": "log", "dtick": "D2", "tickformat": "~g"}
+    return {"type": "log"}
 
 
 def note(figure: go.Figure, *parts: str) -> None:
@@ -103,7 +129,7 @@ def note(figure: go.Figure, *parts: str) -> None:
             y=0,
             xanchor="right",
             yanchor="top",
-            yshift=-30,
+            yshift=-44,
             showarrow=False,
             font={"size": 12, "color": INK},
         )
@@ -163,7 +189,13 @@ def dots(
         name=escaped(name),
         text=texts,
         hovertemplate="%{text}<extra></extra>",
-        marker={"symbol": symbol, "color": color, "size": size, "opacity": 0.75},
+        marker={
+            "symbol": symbol,
+            "color": color,
+            "size": size,
+            "opacity": 0.8,
+            "line": {"width": 1.5 if "open" in symbol else 0},
+        },
     )
 
 

@@ -55,12 +55,15 @@ def slices(
 
     figure = make_subplots(rows, columns, shared_yaxes=True, horizontal_spacing=0.03, vertical_spacing=0.3 / rows)
     look.styled(figure, 110 + 230 * rows)
-    figure.update_yaxes(type="log" if log else "linear")
+    if log:
+        figure.update_yaxes(**look.log_axis(scores[shown & ~outside]))
     for index, name in enumerate(names):
         row, column = index // columns + 1, index % columns + 1
         numeric = hasattr(space[name], "low")
-        kind = "category" if not numeric else "log" if space[name].log else "linear"
-        figure.update_xaxes(title_text=look.escaped(name), type=kind, row=row, col=column)
+        axis = {"type": "linear" if numeric else "category"}
+        if numeric and space[name].log:
+            axis = look.log_axis(np.array([space[name].low, space[name].high], np.float64))
+        figure.update_xaxes(title_text=look.escaped(name), row=row, col=column, **axis)
         present = frame[name].notna().to_numpy(bool)
         for part, label, color, size in ((~best, "the others", look.GREY, 5), (best, "best tenth", look.ORANGE, 7)):
             points = frame[shown & ~outside & present & part]
