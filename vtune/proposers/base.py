@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -55,11 +55,11 @@ class Proposer(Protocol):
         ...
 
 
-_REGISTRY: dict[str, Callable[..., Proposer]] = {}
+_REGISTRY: dict[str, Any] = {}
 
 _MEMBERS = ("name", "space", "ask", "tell", "state", "restore")
 
-Kind = TypeVar("Kind", bound=Callable[..., Proposer])
+Kind = TypeVar("Kind", bound=type)
 
 
 def register(kind: Kind) -> Kind:
@@ -103,9 +103,8 @@ def make(proposer: str | Proposer, space: Space, seed: int = 0) -> Proposer:
             )
         return _REGISTRY[proposer](space, seed=seed)
     if isinstance(proposer, type):
-        raise ArgumentError(
-            f"proposer must be an object; got the class {proposer.__name__}. Write {proposer.__name__}(space)"
-        )
+        kind = proposer.__name__
+        raise ArgumentError(f"proposer must be an object; got the class {kind}. Write {kind}(space)")
     lacking = [member for member in _MEMBERS if not hasattr(proposer, member)]
     if lacking:
         raise ArgumentError(
@@ -114,7 +113,8 @@ def make(proposer: str | Proposer, space: Space, seed: int = 0) -> Proposer:
         )
     if proposer.space != space:
         raise ArgumentError(
-            f"proposer {proposer.name!r} must be made for the space of the study, {space!r}; its own is {proposer.space!r}"
+            f"proposer {proposer.name!r} must be made for the space that it is used with, {space!r}; "
+            f"its own is {proposer.space!r}"
         )
     return proposer
 

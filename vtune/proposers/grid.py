@@ -78,11 +78,12 @@ class Grid(Walk):
         self._columns = {name: _column(name, parameter, given.get(name)) for name, parameter in space.items()}
         self._groups = space.branches(self._columns)
         self._shape = [sum(branch.size for branch in group) for group in self._groups]
-        if math.prod(self._shape) > _LARGEST:
+        total = math.prod(self._shape)
+        if total > _LARGEST:
+            sizes = ", ".join(f"{name} has {len(column)}" for name, column in self._columns.items())
             raise ArgumentError(
-                f"a grid may have up to 2**31 combinations; this one has {math.prod(self._shape):,}. Give fewer points, "
-                "points={'name': 3}, for some of "
-                + ", ".join(f"{name} ({len(c)})" for name, c in self._columns.items())
+                f"a grid may have up to 2**31 combinations; this one has {total:,}. Give fewer points for some of "
+                f"its hyperparameters, as in points={{{space.names[0]!r}: 3}}: {sizes}"
             )
 
     def __len__(self) -> int:

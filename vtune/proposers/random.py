@@ -64,7 +64,7 @@ class Random(Walk):
             kept = misses.sieve(self.space.fill(drawn)).reshape(len(failed), depth)
             for row, i in enumerate(failed):
                 configs[i] = drawn[row * depth + int(np.argmax(kept[row]))]
-            failed = [i for i, found in zip(failed, kept.any(axis=1), strict=True) if not found]
+            failed = [i for row, i in enumerate(failed) if not kept[row].any()]
             tried += depth
         return configs
 
