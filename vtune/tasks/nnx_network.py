@@ -27,8 +27,8 @@ class NnxNetwork:
     def apply(
         self, params: Any, extra: Any, arguments: tuple[Any, ...], key: Any, training: bool
     ) -> tuple[Any, dict[Any, Any]]:
-        self._module.train() if training else self._module.eval()
         module = nnx.merge(nnx.graphdef(self._module), params, extra["stats"], extra["rngs"])
+        module.train() if training else module.eval()
         outputs = module(*arguments, **mode_arguments(module, training))
         if not training:
             return outputs, extra
