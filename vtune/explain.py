@@ -9,6 +9,7 @@ import numpy as np
 
 from vtune.engine.program import Traced
 from vtune.executors.local import LocalExecutor
+from vtune.hyper import Guard
 from vtune.loop import Tally
 from vtune.report import Explanation, GuardReport, ProgramReport
 
@@ -89,10 +90,7 @@ def _program(executor: LocalExecutor, number: int) -> ProgramReport:
     traced = executor.planner.traced[number]
     program = executor.planner.compiled.get(number)
     return ProgramReport(
-        guards=tuple(
-            GuardReport(guard.question, guard.answer, guard.place, tuple(sorted(guard.names)))
-            for guard in traced.guards
-        ),
+        guards=tuple(_guard(guard) for guard in traced.guards),
         lanes=traced.strategy.block,
         trials=executor.served.get(number, 0),
         trace_seconds=traced.seconds,
@@ -101,3 +99,8 @@ def _program(executor: LocalExecutor, number: int) -> ProgramReport:
         state_bytes=traced.bytes_per_lane,
         demotion=traced.demotion,
     )
+
+
+def _guard(guard: Guard) -> GuardReport:
+    answer = guard.exception.__name__ if guard.exception else repr(guard.outcome)
+    return GuardReport(guard.question, answer, guard.place, tuple(sorted(guard.names)))

@@ -20,6 +20,7 @@ from vtune.engine.strategy import Strategy
 from vtune.errors import ArgumentError, Interrupted, ResultError, StoreError
 from vtune.executors.local import LocalExecutor
 from vtune.explain import explanation
+from vtune.forecast import plan
 from vtune.hyper import PlainHP
 from vtune.interrupts import Interrupts
 from vtune.kept import Kept
@@ -34,6 +35,9 @@ from vtune.store import Queue, StudyRecord, open_reader, open_writer
 from vtune.tasks import base
 from vtune.variables import prune_variables, read_variables, write_variables
 from vtune.verification import Verification, compare
+
+
+__all__ = ["Study", "load", "plan", "tune"]
 
 
 class Study(SavedStudy):
@@ -321,9 +325,79 @@ class Study(SavedStudy):
         prune_variables(self._files, best)
 
 
-def tune(task: Any, space: Space, **options: Any) -> Study:
-    """Trains many trials of a task as one array program and returns what was found."""
-    return Study(task, space, **options).run()
+def tune(
+    task: Any,
+    space: Space,
+    *,
+    metric: str | Sequence[str] = "loss",
+    mode: str | Sequence[str] | None = None,
+    trials: int = 256,
+    steps: int | None = None,
+    eval_every: int | None = None,
+    proposer: Any = "random",
+    scheduler: Any = None,
+    lanes: int | str = "auto",
+    block: int | str = "auto",
+    strategy: str | Strategy = "auto",
+    threads: int | str = "auto",
+    seed: int = 0,
+    rng: str = "pcg",
+    keep: int = 5,
+    enqueue: Iterable[Config] = (),
+    store: str | Path | None = None,
+    name: str | None = None,
+    resume: bool = False,
+    progress: str = "auto",
+    cache: bool | str | Path = True,
+) -> Study:
+    """Trains many trials of a task as one array program and returns what was found.
+
+    Args:
+      task: what is trained: `vtune.Supervised`, `vtune.Function`, or any object with the methods of `vtune.Task`.
+      space: what may vary.
+      metric: name of the metric that is tuned, or several names.
+      mode: "min" or "max", one a metric; known from common names when left out.
+      trials: how many configs are tried.
+      steps: training steps of a full trial.
+      eval_every: steps between two measurements; a tenth of the steps when left out.
+      proposer: "random", "grid", "sobol", or an object with `ask` and `tell` (see `vtune.proposers`).
+      scheduler: stops trials early (see `vtune.schedulers`); None trains every trial in full.
+      lanes: trials trained side by side, in all.
+      block: lanes of one executable.
+      strategy: "vmap" (lanes step together), "map" (one after another), "host" (stepped by Python), or "auto".
+      threads: host threads that drive blocks; on a CPU one a core.
+      seed: of everything random; the same seed gives the same trials and curves.
+      rng: "pcg", a fast counter-based generator, or "threefry", JAX's own.
+      keep: of how many of the best trials the trained variables are kept.
+      enqueue: configs to be tried first.
+      store: path or URL of the store; None keeps everything in memory.
+      name: of the study, new in its store; the task's name and the time when left out.
+      resume: go on with the study of that name, if there is one; a complete one is returned as it is.
+      progress: "auto", "bar", "lines" or "off".
+      cache: keep compiled programs between runs: True for the user's cache folder, a folder, or False.
+
+    Returns:
+      The finished `Study`.
+
+    Raises:
+      GuardError: Python asks for the exact value of a continuous hyperparameter; says where.
+      TaskError, SpaceError, ArgumentError, StoreError: what does not fit, before anything runs.
+      Interrupted: Ctrl-C or SIGTERM; what was done is kept.
+
+    Example:
+      >>> import jax.numpy as jnp, vtune
+      >>> def bowl(hp, key):
+      ...     return {"loss": jnp.square(hp.x - 0.3)}
+      >>> study = vtune.tune(vtune.Function(bowl), vtune.Space(x=vtune.Float(0, 1)), trials=64, progress="off")
+      >>> abs(study.best.config["x"] - 0.3) < 0.05
+      True
+    """
+    study = Study(
+        task, space, metric=metric, mode=mode, trials=trials, steps=steps, eval_every=eval_every, proposer=proposer,
+        scheduler=scheduler, lanes=lanes, block=block, strategy=strategy, threads=threads, seed=seed, rng=rng,
+        keep=keep, enqueue=enqueue, store=store, name=name, resume=resume, progress=progress, cache=cache,
+    )  # fmt: skip
+    return study.run()
 
 
 def load(store: str | Path, name: str) -> SavedStudy:
