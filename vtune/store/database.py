@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, ExceptionContext, Executable, create_engine, event, exc, make_url
+from sqlalchemy import URL, Connection, Engine, Executable, create_engine, event, exc, make_url
 from sqlalchemy.pool import NullPool, StaticPool
 from sqlalchemy.sql.dml import UpdateBase
 
@@ -145,17 +145,12 @@ def open_for_writing(location: Location) -> Database:
         return Database(location, _server_engine(location.url), shared=False)
     if location.path is not None:
         _check_file(location.path, must_exist=False)
-    name = ":memory:" if location.path is None else os.fspath(location.path)
-
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(name, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA foreign_keys=ON")
-        return connection
-
-    engine = create_engine("sqlite://", creator=connect, poolclass=StaticPool)
+        name = os.fspath(location.path)
+        engine = create_engine("sqlite://", creator=lambda: _connect(name), poolclass=StaticPool)
+    else:
+        connection = _connect(":memory:", factory=_Lasting)
+        engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
     _begin_with(engine, "BEGIN IMMEDIATE")
-    _keep_connection(engine)
     return Database(location, engine, shared=True)
 
 
@@ -269,13 +264,14 @@ def _ask_for_wal(cursor: Any) -> str:
             time.sleep(0.02)
 
 
-def _keep_connection(engine: Engine) -> None:
-    """Makes Ctrl-C within a statement only roll back: a dropped connection would take a store in memory with it."""
+class _Lasting(sqlite3.Connection):
+    """The connection of a store in memory: SQLAlchemy drops connections after Ctrl-C, and this one holds the data."""
 
-    @event.listens_for(engine, "handle_error")
-    def keep(context: ExceptionContext) -> None:
-        if not isinstance(context.original_exception, Exception):
-            context.is_disconnect = False
+    def close(self) -> None:
+        self.rollback()
+
+    def __del__(self) -> None:
+        super().close()
 
 
 def _check_file(path: Path, must_exist: bool) -> None:
@@ -287,6 +283,13 @@ def _check_file(path: Path, must_exist: bool) -> None:
         raise StoreError(
             f"the folder of the store must exist; {path.parent} does not. Create it, or give another path."
         )
+
+
+def _connect(name: str, **options: Any) -> sqlite3.Connection:
+    connection = sqlite3.connect(name, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, **options)
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    return connection
 
 
 def _connect_read_only(path: Path) -> sqlite3.Connection:
@@ -304,7 +307,7 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 def _connect_uri(uri: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = _connect(uri, uri=True)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         connection.execute("PRAGMA query_only=ON")

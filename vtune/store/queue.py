@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -47,6 +48,7 @@ class Queue:
             location = Location(path=location.path.with_name(location.path.name + ".queue"))
         self.location = location
         self._database: Database | None = None
+        self._opening = threading.Lock()
 
     def put(self, study: str, configs: Iterable[Mapping[str, Any]]) -> int:
         """Adds configurations for a study, by its name; returns how many.
@@ -91,10 +93,11 @@ class Queue:
                 _MARK.run(connection, {"which": which, "now": [time.time()] * len(which)})
 
     def close(self) -> None:
-        """Closes the queue; a later call opens it again, except in memory, where all is lost."""
-        if self._database is not None:
-            self._database.close()
-        self._database = None
+        """Closes the queue. A later call opens it again; a queue in memory is empty then."""
+        with self._opening:
+            if self._database is not None:
+                self._database.close()
+            self._database = None
 
     def __enter__(self) -> Queue:
         return self
@@ -106,10 +109,15 @@ class Queue:
         return self._database is not None or self.location.path is None or self.location.path.exists()
 
     def _opened(self) -> Database:
-        if self._database is None:
-            database = open_for_writing(self.location)
-            with database.transaction() as connection:
-                schema.prepare(connection, schema.queue_about, str(self.location))
-            database.write_ahead()
-            self._database = database
-        return self._database
+        with self._opening:
+            if self._database is None:
+                database = open_for_writing(self.location)
+                try:
+                    with database.transaction() as connection:
+                        schema.prepare(connection, schema.queue_about, str(self.location))
+                    database.write_ahead()
+                except BaseException:
+                    database.close()
+                    raise
+                self._database = database
+            return self._database

@@ -252,8 +252,9 @@ class Writer:
             "step": [0] * n,
         }
         try:
-            _INSERT_CONFIGS.run(connection, columns)
-            _INSERT_TRIALS.run(connection, columns)
+            with connection.begin_nested():
+                _INSERT_CONFIGS.run(connection, columns)
+                _INSERT_TRIALS.run(connection, columns)
         except IntegrityError:
             there = select(schema.configs.c.id).where(schema.configs.c.study == study_id)
             twice = sorted(set(columns["id"]) & set(connection.execute(there).scalars()))
