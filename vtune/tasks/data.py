@@ -39,8 +39,6 @@ def load(what: str, tree: Any, *, finite: bool = True) -> Any:
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name} has {length}" for name, length in lengths.items())
         raise TaskError(f"all arrays of {what} must have the same number of rows; {listed}.")
-    if not len(arrays[0]):
-        raise TaskError(f"{what} must have at least one row; it has none.")
     return jax.tree.unflatten(form, arrays)
 
 
@@ -58,6 +56,8 @@ def _array(name: str, leaf: Any, finite: bool) -> np.ndarray:
         )
     if array.ndim == 0:
         raise TaskError(f"{name} must have a leading axis of examples; it is a scalar ({array!r}).")
+    if not len(array):
+        raise TaskError(f"{name} must have at least one row; it has none.")
     if finite and jax.dtypes.issubdtype(array.dtype, np.inexact):
         bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
         if bad.any():
@@ -66,7 +66,7 @@ def _array(name: str, leaf: Any, finite: bool) -> np.ndarray:
                 f"{int(bad.argmax())}. Clean the data, or pass prepare= that replaces such values inside the program."
             )
     dtype = jax.dtypes.canonicalize_dtype(array.dtype)
-    if array.dtype.kind in "iu" and array.dtype != dtype and array.size:
+    if array.dtype.kind in "iu" and array.dtype != dtype:
         bounds, low, high = np.iinfo(dtype), int(array.min()), int(array.max())
         if low < bounds.min or high > bounds.max:
             raise TaskError(

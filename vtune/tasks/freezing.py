@@ -14,8 +14,8 @@ Path = tuple[str, ...]
 
 
 def leaves(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """The (path, value) pairs of a nested dict; what is not a dict is a value."""
-    if not isinstance(tree, dict):
+    """The (path, value) pairs of a nested dict; what is not a dict is a value, and so is an empty dict."""
+    if not isinstance(tree, dict) or (path and not tree):
         yield path, tree
         return
     for key, value in tree.items():
@@ -39,7 +39,7 @@ def merged(*trees: Any) -> dict[Any, Any]:
     >>> merged({"a": {"w": 1}}, {"a": {"b": 2}})
     {'a': {'w': 1, 'b': 2}}
     """
-    return nested(pair for tree in trees for pair in leaves(tree) if pair[0])
+    return nested(pair for tree in trees for pair in leaves(tree))
 
 
 def named(path: tuple[Any, ...]) -> Path:
@@ -65,7 +65,7 @@ def fitted(what: str, tree: Any, given: Any) -> dict[Any, Any]:
     fresh = {named(path): (path, value) for path, value in leaves(tree)}
     pairs = []
     for path, value in leaves(given):
-        if not path:
+        if isinstance(value, dict):
             continue
         if named(path) not in fresh:
             raise TaskError(

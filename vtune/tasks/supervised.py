@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax import linen, nnx
 
 from vtune.errors import TaskError
 from vtune.tasks import batch as batches
@@ -141,7 +142,8 @@ class Supervised:
         functions = {"model": model, "optimizer": optimizer, "inputs": inputs, "prepare": prepare, "augment": augment}
         for option, function in {**functions, "trainable": trainable}.items():
             required = option in ("model", "optimizer")
-            if not callable(function) and (required or function is not None):
+            unwrapped = required and isinstance(function, linen.Module | nnx.Module)
+            if unwrapped or (not callable(function) and (required or function is not None)):
                 hint = " Wrap it: `lambda hp: ...`." if required else ""
                 raise TaskError(f"{option} must be a function; it is {function!r:.80}.{hint}")
         self.name = name
@@ -341,11 +343,12 @@ class Supervised:
 
     def _with_pretrained(self, network: Network, params: Any, extra: Any, pretrained: Any) -> tuple[Any, Any]:
         given_params, given_extra = network.given(pretrained or {})
-        known = {freezing.named(path) for path, _ in freezing.leaves(given_params)}
+        given_params = freezing.fitted("params", params, given_params)
+        known = {path for path, _ in freezing.leaves(given_params)}
         missing = [
-            "/".join(path)
-            for path in map(freezing.named, (path for path, _ in freezing.leaves(params)))
-            if path not in known and not self._is_trainable(path)
+            "/".join(freezing.named(path))
+            for path, _ in freezing.leaves(params)
+            if path not in known and not self._is_trainable(freezing.named(path))
         ]
         if missing:
             raise TaskError(
@@ -353,7 +356,7 @@ class Supervised:
                 "in init=, or make trainable= true for them."
             )
         return (
-            freezing.merged(params, freezing.fitted("params", params, given_params)),
+            freezing.merged(params, given_params),
             freezing.merged(extra, freezing.fitted("variables", extra, given_extra)),
         )
 
