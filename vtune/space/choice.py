@@ -86,7 +86,7 @@ class Choice(Parameter):
             return self._positions[_key(value)]
         except (KeyError, TypeError):
             pass
-        same = (i for i, known in enumerate(self.values) if _same(known, value))
+        same = (i for i, known in enumerate(self.values) if _key(known)[0] == _key(value)[0] and _same(known, value))
         stands = (i for i, name in enumerate(self.labels) if type(name) is type(value) and name == value)
         return next(same, next(stands, None))
 
