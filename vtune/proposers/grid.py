@@ -137,6 +137,8 @@ def _column(name: str, parameter: Parameter, wanted: Any) -> np.ndarray:
     """The entries of a hyperparameter's column that the grid uses."""
     axis = parameter.axis
     if isinstance(wanted, Sequence | np.ndarray) and not isinstance(wanted, str):
+        if not len(wanted):
+            raise ArgumentError(f"points of {name!r} must be at least one value; got none")
         try:
             entries = parameter.encode(list(wanted), lambda _: f"points of {name!r}")
         except ConfigError as error:

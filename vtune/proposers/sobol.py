@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _POINTS = 2**30
 """Length of SciPy's sequence, and with it the most that can be asked for."""
 
+_LOOK_AHEAD = 256
+"""Points drawn at once in search of those that satisfy the constraints; what is found does not depend on it."""
+
 _DIMENSIONS = 21_201
 """Dimensions for which SciPy has direction numbers."""
 
@@ -55,10 +58,12 @@ class Sobol(Walk):
         misses = Misses(self.space.constraints)
         configs: list[Config] = []
         while len(configs) < n and start < _POINTS:
-            drawn = self.space.from_unit(self._points(start, min(n - len(configs), _POINTS - start)))
-            kept = misses.sieve(self.space.fill(drawn))
-            configs += [config for config, ok in zip(drawn, kept, strict=True) if ok]
-            start += len(drawn)
+            missing = n - len(configs)
+            ahead = max(missing, _LOOK_AHEAD) if self.space.constraints else missing
+            drawn = self.space.from_unit(self._points(start, min(ahead, _POINTS - start)))
+            kept = np.flatnonzero(misses.sieve(self.space.fill(drawn)))[:missing].tolist()
+            configs += [drawn[place] for place in kept]
+            start += kept[-1] + 1 if len(kept) == missing else len(drawn)
         return configs, start
 
     def _points(self, start: int, n: int) -> np.ndarray:
