@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spaces import active, finite, spaces
 
-from vtune.errors import ConfigError, SpaceError
+from vtune.errors import ArgumentError, ConfigError, SpaceError
 from vtune.space import Choice, Float, Int, Space
 from vtune.space.axes import Cells
 
@@ -319,8 +319,9 @@ def test_batches_of_none_and_of_many():
         (lambda: Space(a=Int(0, 4), b=Int(0, 1, when={"a": ()})), "at least one value"),
         (lambda: Space(a=Int(0, 1), constraints=3), "constraints must be functions"),
         (lambda: Space(a=Int(0, 1), constraints=["a < 1"]), "constraints must be functions of a config; got 'a < 1'"),
-        (lambda: Space.from_json({"version": 99}), "version 1; got"),
-        (lambda: Space.from_json(3), "version 1; got 3"),
+        (lambda: Space.from_json({"version": 99}), "version 1, .*; got"),
+        (lambda: Space.from_json(3), "version 1, .*; got 3"),
+        (lambda: Space.from_json({"version": 1}), "parameters and constraints; got"),
     ],
 )
 def test_spaces_that_cannot_be_are_refused(make, message):
@@ -344,3 +345,13 @@ def test_spaces_proposers_and_schedulers_do_without_jax():
         "assert 'jax' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_other_misuse_is_refused():
+    with pytest.raises(ArgumentError, match="n must be a whole number >= 0; got -1"):
+        drawn(SPACE, -1)
+    with pytest.raises(ArgumentError, match="rng must be a NumPy Generator, .*; got 0"):
+        SPACE.sample(3, 0)
+    for method in (SPACE.fill, SPACE.satisfies):
+        with pytest.raises(ArgumentError, match="configs must be a sequence of configs; got the one"):
+            method(GOOD)

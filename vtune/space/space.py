@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import keyword
 import math
+import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
-from vtune.errors import ConfigError, SpaceError
+from vtune.errors import ArgumentError, ConfigError, SpaceError
 from vtune.records import Config
 from vtune.space.axes import Line
 from vtune.space.choice import Choice
@@ -22,6 +23,8 @@ from vtune.space.ranges import Float, Int
 
 RESERVED = frozenset({"id", "state", "step", "score", "origin", "trial"})
 """Columns of a study's frames, which no hyperparameter may be called."""
+
+_STORED = {"version", "parameters", "constraints"}
 
 _KINDS: dict[str, type[Parameter]] = {kind.kind: kind for kind in (Float, Int, Choice)}
 
@@ -143,7 +146,12 @@ class Space(Mapping[str, Parameter]):
 
         Raises:
           SpaceError: a long run of draws failed the constraints; says which ones.
+          ArgumentError: not a number of configs, not a generator.
         """
+        if isinstance(n, bool) or not isinstance(n, numbers.Integral) or n < 0:
+            raise ArgumentError(f"n must be a whole number >= 0; got {n!r}")
+        if not isinstance(rng, np.random.Generator):
+            raise ArgumentError(f"rng must be a NumPy Generator, as numpy.random.default_rng(0) is; got {rng!r}")
         if not self._constraints:
             return self.from_unit(rng.random((n, self.dim)))
         misses = Misses(self._constraints)
@@ -243,7 +251,12 @@ class Space(Mapping[str, Parameter]):
 
         Returns:
           n configs with all names, in the order of declaration.
+
+        Raises:
+          ArgumentError: a single config in place of a sequence.
         """
+        if isinstance(configs, Mapping):
+            raise ArgumentError(f"configs must be a sequence of configs; got the one {dict(configs)!r}")
         return [{**self._defaults, **config} for config in configs]
 
     def plain(self, configs: Sequence[Mapping[str, Any]]) -> list[Config]:
@@ -280,8 +293,8 @@ class Space(Mapping[str, Parameter]):
         Raises:
           SpaceError: not a stored space, or a function whose name was not stored.
         """
-        if not isinstance(stored, Mapping) or stored.get("version") != 1:
-            raise SpaceError(f"a stored space must have version 1; got {stored!r}")
+        if not isinstance(stored, Mapping) or stored.get("version") != 1 or not stored.keys() >= _STORED:
+            raise SpaceError(f"a stored space must have version 1, parameters and constraints; got {stored!r}")
         given = {constraint.name: constraint for constraint in named(constraints)}
         unknown = set(given) - set(stored["constraints"])
         if unknown:
