@@ -23,8 +23,8 @@ def trace_with_ladder(
     """Trace and lower a program, with as few hyperparameters demoted as it takes.
 
     At first all numbers are Hypers. If that fails although plain values work, integers become plain values guarded by
-    equality, then floats become bare tracers, then single floats plain values: one alone if that is enough, else all
-    together. What fails with plain values too is the user's own error.
+    equality (or bare tracers, if that is enough), then floats become bare tracers, then single floats plain values: one
+    alone if that is enough, else all together. What fails with plain values too is the user's own error.
 
     Args:
       attempt: traces and lowers the program with a session, and returns anything; called once a rung.
@@ -73,6 +73,8 @@ class _Ladder(Generic[Result]):
         ints = frozenset(name for name, value in numbers.items() if isinstance(value, int))
         for plain, raw in _rungs(ints, frozenset(numbers) - ints, lambda *rung: self._try(*rung) is not None):
             found = self._try(plain, raw)
+            if found is not None and plain and plain <= ints:
+                found = self._try(_NONE, plain) or found  # an index may be a tracer, and then one program serves all
             if found is not None:
                 refuse_pins(found[0].guards, self.space)
                 return found

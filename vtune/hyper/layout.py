@@ -49,8 +49,8 @@ class Layout:
           configs: n filled configs that satisfy the program's guards.
 
         Returns:
-          Arrays [n], in the same tree as `Session.abstract_columns`. Where Python raises (`1 / 0.0`), a column holds what
-          arithmetic on arrays would give (infinity).
+          Arrays [n], in the same tree as `Session.abstract_columns`. Where Python raises (`1 / 0.0`), a column holds
+          what arithmetic on arrays would give (infinity).
         """
         leaves = [leaf(name) for name, _ in self.values]
         columns = evaluate([*leaves, *self.floats, *self.ints], configs, as_float32)
@@ -75,7 +75,7 @@ class Layout:
 
 
 def _column(values: list[Any], dtype: str) -> np.ndarray:
-    numbers = [value if isinstance(value, int | float) else 0 for value in values]
+    numbers = [value if isinstance(value, int | float) else 0 for value in map(plain_value, values)]
     if not dtype.startswith("int"):
         with np.errstate(over="ignore"):
             return np.array(numbers, np.float64).astype(dtype)

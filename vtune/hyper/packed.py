@@ -1,4 +1,4 @@
-"""What packed code asks of a hyperparameter: its position among the choices, or an upper bound, instead of its value."""
+"""What packed code asks of a hyperparameter instead of its value: its position among the choices, or a bound."""
 
 from __future__ import annotations
 

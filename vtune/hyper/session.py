@@ -100,18 +100,17 @@ class Session:
     Raises:
       ArgumentError: the exemplar has no value for some name.
 
-    >>> import numpy as np
-    >>> from vtune import Float, Int, Space
+    >>> from vtune.space import Float, Int, Space
     >>> session = Session({"lr": 0.1, "depth": 2}, Space(lr=Float(0.0, 1.0), depth=Int(1, 4)))
-    >>> def loss(hp, x):
+    >>> def train(hp, x):
     ...     for _ in range(hp.depth):
-    ...         x = x * hp.lr
+    ...         x = x * (1 - hp.lr)
     ...     return x
-    >>> columns = session.layout.encode([{"lr": 0.1, "depth": 2}, {"lr": 0.5, "depth": 2}])
-    >>> jax.vmap(session.bind(loss), in_axes=(0, None))(columns, 8.0).round(2).tolist()
-    [0.07999999821186066, 2.0]
-    >>> session.kinds(), session.guards[0].question
-    ({'lr': 'traced', 'depth': 'guarded'}, 'hp.depth as an integer')
+    >>> lanes = jax.vmap(session.bind(train), in_axes=(0, None))
+    >>> program = jax.jit(lanes).lower(session.abstract_columns(2), 8.0).compile()
+    >>> columns = session.layout.encode([{"lr": 0.5, "depth": 2}, {"lr": 0.75, "depth": 2}])
+    >>> program(columns, 8.0).tolist(), session.kinds(), session.guards[0].question
+    ([2.0, 0.5], {'lr': 'traced', 'depth': 'guarded'}, 'hp.depth as an integer')
     """
 
     def __init__(
@@ -126,12 +125,16 @@ class Session:
         missing = [name for name in space if name not in exemplar]
         if missing:
             raise ArgumentError(
-                f"the exemplar of a session must be a filled config; {', '.join(missing)} has no value in {dict(exemplar)}"
+                f"the exemplar of a session must be a filled config: a value for every name of the space; "
+                f"got {dict(exemplar)}, without {', '.join(missing)}"
             )
         self.exemplar = {name: plain_value(exemplar[name]) for name in space}
         self.space = space
         self.demotion = demotion
-        self.choices = {name: tuple(space[name].values) for name in space if hasattr(space[name], "values")}
+        listed = {name: getattr(space[name], "values", None) for name in space}
+        self.choices: dict[str, tuple[Any, ...]] = {
+            name: values for name, values in listed.items() if values is not None
+        }
         self._guards: dict[tuple[Any, ...], Guard] = {}
         self._values: dict[Expression, Any] = {}
         self._slots: dict[str, dict[Expression, int]] = {"floats": {}, "ints": {}}
@@ -321,10 +324,10 @@ class Body:
         if name in session.demotion.plain:
             return session.ask("equal", "value", part)
         if session.numeric(name):
-            if name in session.demotion.raw:
-                return self._open_columns()["values"][name]
             if len({type(value) for value in session.choices.get(name, ())}) > 1:
                 session.ask("equal", "type", part)
+            if name in session.demotion.raw:
+                return self._open_columns()["values"][name]
             return self._scalars.setdefault(name, Hyper(self, part))
         value = session.ask("equal", "value", part)
         if not isinstance(value, str):
