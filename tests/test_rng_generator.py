@@ -52,12 +52,10 @@ def test_draw_under_vmap_and_jit_is_the_draw_alone(draw):
     keys = jax.random.split(jax.random.key(3, impl=implementation("pcg")), 4)
     alone = np.stack([draw(key) for key in keys])
     batched = jax.jit(jax.vmap(draw))(keys)
-    nested = jax.vmap(jax.vmap(draw))(keys.reshape(2, 2)).reshape(batched.shape)
     if jnp.issubdtype(batched.dtype, jnp.floating):
         np.testing.assert_allclose(np.asarray(batched, "f4"), np.asarray(alone, "f4"), rtol=1e-5, atol=1e-6)
     else:
         np.testing.assert_array_equal(batched, alone)
-        np.testing.assert_array_equal(nested, alone)
 
 
 @pytest.mark.parametrize("draw", ["uniform", "bernoulli", "randint", "uint8", "uint16", "uint32", "split", "fold_in"])
@@ -67,9 +65,11 @@ def test_bits_are_exact_under_vmap_of_lanes_or_of_steps(draw):
     batched = jax.jit(jax.vmap(lambda i: draw(jax.random.fold_in(base, i))))(jnp.arange(33))
     for i in (0, 1, 32):
         np.testing.assert_array_equal(batched[i], draw(jax.random.fold_in(base, i)))
+    nested = jax.vmap(jax.vmap(lambda i: draw(jax.random.fold_in(base, i))))(jnp.arange(4).reshape(2, 2))
+    np.testing.assert_array_equal(nested.reshape(4, *nested.shape[2:]), batched[:4])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(shape=st.lists(st.integers(0, 5), max_size=4).map(tuple), dtype=st.sampled_from(["uint8", "uint16", "uint32"]))
 def test_every_shape_draws_the_same_words_in_order(shape, dtype):
     key = jax.random.key(5, impl=implementation("pcg"))

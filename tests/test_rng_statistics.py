@@ -1,7 +1,7 @@
 """The fast generator against a battery of statistical tests, along every path on which the engine draws.
 
-Seeds are fixed, so that a test either always passes or never does. Each test would reject ideal random bits once in a
-million (`ALARM`), divided among the comparisons that it makes.
+Seeds are fixed, so that a test either always passes or never does. With other seeds, each statistic would reject ideal
+random bits once in a million (`ALARM`); a maximum over many counts is held to the millionth of them all.
 """
 
 import functools
@@ -15,7 +15,7 @@ from scipy import stats
 from vtune.rng import implementation, key, step_key, study_key, trial_key
 
 ALARM = 1e-6
-WORDS = 2**20
+WORDS = 2**19
 
 
 def _model_keys(trials, steps, replicas=(0,)):
@@ -56,7 +56,7 @@ STREAMS = {
             impl=implementation("pcg"),
         )
     ),
-    "keys themselves": lambda: np.asarray(jax.random.key_data(_model_keys(np.arange(2**9), np.arange(2**10)))).reshape(
+    "keys themselves": lambda: np.asarray(jax.random.key_data(_model_keys(np.arange(2**9), np.arange(2**9)))).reshape(
         -1
     ),
 }
@@ -194,7 +194,7 @@ def test_a_flipped_bit_of_folded_data_flips_every_bit_half_of_the_time():
 
 def test_a_flipped_index_bit_flips_every_bit_half_of_the_time():
     draw = _stream("one draw")
-    for bit in range(20):
+    for bit in range(19):
         pairs = draw.reshape(-1, 2, 1 << bit)
         _assert_halves(_bits(pairs[:, 0] ^ pairs[:, 1]).sum((0, 1), dtype=int), WORDS // 2)
 
