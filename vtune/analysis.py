@@ -15,36 +15,13 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from vtune.errors import ArgumentError
+from vtune.text import short
 
 MODES = ("min", "max")
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 _SETTLED = 0.05
 """A change below this share of everything learned counts as none."""
-
-
-def short(value: Any, digits: int = 4) -> str:
-    """A value in as few characters as tell it apart: four significant digits for floats, an en dash for missing.
-
-    Args:
-      value: anything; floats are shortened, None and NaN are missing.
-      digits: significant digits kept of a float.
-
-    Returns:
-      The text.
-
-    >>> short(0.000123456), short(0.98), short(1234567.0), short(None), short("relu"), short(True)
-    ('1.235e-4', '0.98', '1.235e6', '–', 'relu', 'True')
-    """
-    if value is None or value is pd.NA or (isinstance(value, float | np.floating) and math.isnan(value)):
-        return "–"
-    if isinstance(value, float | np.floating):
-        if 0 < abs(float(value)) < 1e-3 or math.isinf(value):
-            mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
-            return f"{float(mantissa):g}e{int(power)}" if power else mantissa
-        mantissa, _, power = f"{value:.{digits}g}".partition("e")
-        return f"{mantissa}e{int(power)}" if power else mantissa
-    return str(value)
 
 
 def best_so_far(scores: ArrayLike, mode: str = "min") -> NDArray[np.float64]:

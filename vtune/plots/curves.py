@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from vtune.analysis import bands, best_trials, short
+from vtune.analysis import bands, best_trials
 from vtune.errors import ArgumentError
 from vtune.plots import look
+from vtune.text import short
 
 _BAND = "rgba(128, 136, 146, {})"
 

@@ -16,7 +16,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from vtune.analysis import short
+from vtune.text import short
 
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#3b8fc4", "#e69f00", "#1fa187", "#e0662b", "#56b4e9", "#cc79a7"
 GREY, INK = "#8b929a", "#7b8088"
@@ -43,6 +43,7 @@ TEMPLATE = go.layout.Template(
         "yaxis": _AXIS,
         "margin": {"l": 8, "r": 8, "t": 36, "b": 62},
         "hovermode": "closest",
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": BLUE},
         "hoverlabel": {
             "bgcolor": "#2b3138",
             "bordercolor": "#2b3138",

@@ -11,8 +11,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from vtune.analysis import best_trials, short
+from vtune.analysis import best_trials
 from vtune.plots import look
+from vtune.text import short
 
 
 def slices(
