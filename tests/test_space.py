@@ -101,6 +101,14 @@ def test_a_high_off_the_grid_of_steps_is_never_reached():
     assert Space(p=Int(0, 10, step=4)).from_unit([[1.0]]) == [{"p": 8}]
 
 
+def test_no_step_leads_above_high_by_rounding():
+    high = -0.001 + 11 * 0.001
+    assert high < 0.01
+    space = Space(p=Float(-0.001, high, step=0.001))
+    assert space.from_unit([[1.0]]) == [{"p": high}]
+    assert space.validate({"p": high}) == {"p": high}
+
+
 def test_a_large_int_finds_its_way_back():
     for log in (False, True):
         space = Space(seed=Int(1, 2**40, log=log))

@@ -99,7 +99,7 @@ class Float(Parameter):
     def _points(self, index: np.ndarray) -> np.ndarray:
         points = self.low + index * self.step
         digits = self._digits
-        return points if digits is None else np.round(points, digits)
+        return np.minimum(points if digits is None else np.round(points, digits), self.high)
 
     @cached_property
     def _digits(self) -> int | None:
