@@ -261,7 +261,7 @@ class TestFineTuning:
                 {"init": {"params": {"body": {**BODY, "kernel": np.zeros((2, 6))}}}},
                 r"params at body/kernel of shape \[\(2, 6\)\]; the model's has \[\(4, 6\)\]",
             ),
-            ({"init": {"params": {"boddy": BODY}}}, "boddy/kernel, which the model does not have; it has"),
+            ({"init": {"params": {"boddy": BODY}}}, "boddy/bias, which the model does not have; it has"),
             ({"init": {"params": {"body": BODY}, "stats": {"m": X}}}, "variables at stats/m, which the model does not"),
             ({"trainable": lambda path: False, "init": {"params": {}}}, "it lacks"),
         ],

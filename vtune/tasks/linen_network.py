@@ -8,6 +8,7 @@ import jax
 from flax import linen
 
 from vtune.errors import TaskError
+from vtune.tasks.convolution import in_linen
 from vtune.tasks.network import mode_arguments
 
 _OTHER_STREAMS = 2
@@ -36,9 +37,10 @@ class LinenNetwork:
         variables = {"params": params, **extra}
         streams = {"dropout": key, "params": jax.random.fold_in(key, _OTHER_STREAMS)}
         mode = mode_arguments(self._module, training)
-        if not training:
-            return self._module.apply(variables, *arguments, rngs=streams, **mode), extra
-        outputs, changed = self._module.apply(variables, *arguments, rngs=streams, mutable=list(extra), **mode)
+        with in_linen():
+            if not training:
+                return self._module.apply(variables, *arguments, rngs=streams, **mode), extra
+            outputs, changed = self._module.apply(variables, *arguments, rngs=streams, mutable=list(extra), **mode)
         return outputs, {**extra, **changed}
 
     def given(self, variables: Any) -> tuple[dict[Any, Any], dict[Any, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 from flax import nnx
 
 from vtune.errors import TaskError
+from vtune.tasks.convolution import in_nnx
 from vtune.tasks.freezing import leaves, merged, named, pruned
 from vtune.tasks.network import mode_arguments
 
@@ -19,7 +20,7 @@ class NnxNetwork:
     """
 
     def __init__(self, module: nnx.Module):
-        self._module = module
+        self._module = in_nnx(module)
 
     def init(self, key: Any, arguments: tuple[Any, ...]) -> tuple[dict[Any, Any], dict[Any, Any]]:
         return self._parts(self._module)
