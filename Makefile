@@ -1,0 +1,48 @@
+# `make run` and `make test` are all that a fresh machine with Python needs; the rest is for those who work on vtune.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready-dev
+
+.PHONY: run test test-slow lint types app bench screenshots browser clean
+
+run: $(READY)
+	$(BIN)/python experiments/digits.py
+
+test: $(READY) browser
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY) browser
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(READY)
+	$(BIN)/mypy
+
+app: $(READY)
+	$(BIN)/vtune app
+
+bench: $(READY)
+	$(BIN)/python experiments/bench_drivers.py
+
+screenshots: $(READY) browser
+	$(BIN)/python experiments/screenshots.py
+
+# The browser tests drive Debian's Chromium; without it, and without the right to install it, they are skipped by name.
+browser:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+		&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } \
+		|| echo "no chromium here: browser tests will be skipped"
+
+$(READY): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade pip
+	$(BIN)/python -m pip install -q -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
