@@ -6,6 +6,8 @@ One measurement is one row of a learning curve: trial, step and five metrics. Th
 - curves: `Writer.commit` with measurements only
 - chunks: `Writer.commit` as a running study calls it: measurements, and state, step and score of each of their trials
 
+Rates are given by the clock and by processor time; the second is what holds on a machine that others use too.
+
 Run it with `python experiments/bench_store.py`; it prints a table and writes experiments/results/bench_store.json.
 """
 
@@ -21,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sqlalchemy
@@ -29,11 +32,26 @@ from vtune.store import Commit, Measurements, NewTrial, StudyRecord, TrialUpdate
 
 METRICS = ("loss", "accuracy", "train_loss", "train_accuracy", "grad_norm")
 SIZES = (128, 1_024, 10_000)
+CLOCKS = ("clock", "processor")
 RESULT = Path(__file__).parent / "results" / "bench_store.json"
 
 
-def raw(folder: Path, size: int, chunks: int) -> float:
-    """Seconds that the bare driver takes."""
+Seconds = tuple[float, float]
+
+
+def clocks() -> Seconds:
+    """The time by the clock and by the processor."""
+    return time.perf_counter(), time.process_time()
+
+
+def since(start: Seconds) -> Seconds:
+    """What passed since an earlier `clocks`."""
+    wall, processor = clocks()
+    return wall - start[0], processor - start[1]
+
+
+def raw(folder: Path, size: int, chunks: int) -> Seconds:
+    """How long the bare driver takes."""
     connection = sqlite3.connect(folder / "raw.db", isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
@@ -41,50 +59,54 @@ def raw(folder: Path, size: int, chunks: int) -> float:
     connection.execute(f"CREATE TABLE curves (id INTEGER PRIMARY KEY, trial INTEGER, step INTEGER, {columns})")
     trial, values = np.arange(size), np.random.default_rng(0).random((size, len(METRICS)))
     insert = f"INSERT INTO curves VALUES ({', '.join('?' * (3 + len(METRICS)))})"
-    start = time.perf_counter()
+    start = clocks()
     for chunk in range(chunks):
         rows = range(chunk * size, (chunk + 1) * size)
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany(insert, zip(rows, trial.tolist(), [chunk] * size, *values.T.tolist(), strict=True))
         connection.execute("COMMIT")
-    seconds = time.perf_counter() - start
+    seconds = since(start)
     connection.close()
     return seconds
 
 
-def store(folder: Path, size: int, chunks: int, updates: bool) -> float:
-    """Seconds that the store takes."""
+def store(folder: Path, size: int, chunks: int, updates: bool) -> Seconds:
+    """How long the store takes."""
     with open_writer(folder / f"store{updates}.db") as writer:
         study = writer.create(StudyRecord(name="bench", metrics=METRICS, objectives=(("accuracy", "max"),)))
         writer.commit(study.id, Commit(new_trials=[NewTrial(i, {"lr": i / size}) for i in range(size)]))
         trial, values = np.arange(size), np.random.default_rng(0).random((size, len(METRICS)))
-        start = time.perf_counter()
+        start = clocks()
         for chunk in range(chunks):
             step = np.full(size, chunk)
             changed = TrialUpdates(trial, ["running"] * size, step, values[:, 1]) if updates else None
             commit = Commit(clock=chunk, trial_updates=changed, measurements=Measurements(trial, step, values))
             writer.commit(study.id, commit)
-        return time.perf_counter() - start
+        return since(start)
 
 
-WAYS: dict[str, Callable[[Path, int, int], float]] = {
+WAYS: dict[str, Callable[[Path, int, int], Seconds]] = {
     "raw": raw,
     "curves": lambda folder, size, chunks: store(folder, size, chunks, updates=False),
     "chunks": lambda folder, size, chunks: store(folder, size, chunks, updates=True),
 }
 
 
-def measure(rows: int, repeats: int) -> list[dict[str, float]]:
+def measure(rows: int, repeats: int) -> list[dict[str, Any]]:
     """Medians of measurements a second, for every size of a transaction; the ways take turns."""
     table = []
     for size in SIZES:
         chunks = max(5, rows // size)
-        rates: dict[str, list[float]] = {way: [] for way in WAYS}
+        rates: dict[str, list[Seconds]] = {way: [] for way in WAYS}
         for _ in range(repeats):
             for way, run in WAYS.items():
                 with tempfile.TemporaryDirectory() as folder:
-                    rates[way].append(size * chunks / run(Path(folder), size, chunks))
-        table.append({"rows_a_transaction": size} | {way: statistics.median(each) for way, each in rates.items()})
+                    wall, processor = run(Path(folder), size, chunks)
+                rates[way].append((size * chunks / wall, size * chunks / processor))
+        line: dict[str, Any] = {"rows_a_transaction": size}
+        for i, clock in enumerate(CLOCKS):
+            line[clock] = {way: round(statistics.median(pair[i] for pair in pairs)) for way, pairs in rates.items()}
+        table.append(line)
     return table
 
 
@@ -96,9 +118,10 @@ def main() -> None:
     arguments = parser.parse_args()
     table = measure(arguments.rows, arguments.repeats)
     print(f"measurements a second ({len(METRICS)} metrics each), medians of {arguments.repeats}")
-    print(f"{'rows a transaction':>20}" + "".join(f"{way:>12}" for way in WAYS))
-    for line in table:
-        print(f"{line['rows_a_transaction']:>20,}" + "".join(f"{line[way]:>12,.0f}" for way in WAYS))
+    for clock in CLOCKS:
+        print(f"{f'by {clock}, rows:':>20}" + "".join(f"{way:>12}" for way in WAYS))
+        for line in table:
+            print(f"{line['rows_a_transaction']:>20,}" + "".join(f"{line[clock][way]:>12,}" for way in WAYS))
     versions = {
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, Executable, create_engine, event, exc, make_url
 from sqlalchemy.pool import NullPool, StaticPool
@@ -23,6 +23,9 @@ BUSY_SECONDS = 30.0
 
 MANY = 500
 """The most values that one statement lists."""
+
+
+_C = TypeVar("_C", bound=sqlite3.Connection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +93,14 @@ class Database:
     Args:
       location: where it lies.
       engine: SQLAlchemy's engine for it.
-      shared: whether all transactions run on one connection, one after another.
+      only: the one connection on which all transactions run, one after another; None when each has its own.
     """
 
-    def __init__(self, location: Location, engine: Engine, shared: bool) -> None:
+    def __init__(self, location: Location, engine: Engine, only: _Lasting | None = None) -> None:
         self.location = location
         self._engine: Engine | None = engine
-        self._lock: contextlib.AbstractContextManager[Any] = threading.Lock() if shared else contextlib.nullcontext()
+        self._only = only
+        self._lock: contextlib.AbstractContextManager[Any] = threading.Lock() if only else contextlib.nullcontext()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -132,7 +136,9 @@ class Database:
         with self._lock:
             if self._engine is not None:
                 self._engine.dispose()
-            self._engine = None
+            if self._only is not None:
+                self._only.end()
+            self._engine = self._only = None
 
 
 def open_for_writing(location: Location) -> Database:
@@ -142,16 +148,14 @@ def open_for_writing(location: Location) -> Database:
       StoreError: when it cannot be opened.
     """
     if location.url is not None:
-        return Database(location, _server_engine(location.url), shared=False)
+        return Database(location, _server_engine(location.url))
     if location.path is not None:
         _check_file(location.path, must_exist=False)
-        name = os.fspath(location.path)
-        engine = create_engine("sqlite://", creator=lambda: _connect(name), poolclass=StaticPool)
-    else:
-        connection = _connect(":memory:", factory=_Lasting)
-        engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
+    with explained(location):
+        connection = _connect(_Lasting, ":memory:" if location.path is None else os.fspath(location.path))
+    engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
     _begin_with(engine, "BEGIN IMMEDIATE")
-    return Database(location, engine, shared=True)
+    return Database(location, engine, connection)
 
 
 def open_for_reading(location: Location) -> Database:
@@ -163,14 +167,14 @@ def open_for_reading(location: Location) -> Database:
     if location.url is not None:
         engine = _server_engine(location.url)
         read_only = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        return Database(location, read_only, shared=False)
+        return Database(location, read_only)
     path = location.path
     if path is None:
         raise StoreError("a store in memory has no file to open: ask its Writer for a reader().")
     _check_file(path, must_exist=True)
     engine = create_engine("sqlite://", creator=lambda: _connect_read_only(path), poolclass=NullPool)
     _begin_with(engine, "BEGIN")
-    return Database(location, engine, shared=False)
+    return Database(location, engine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,13 +269,21 @@ def _ask_for_wal(cursor: Any) -> str:
 
 
 class _Lasting(sqlite3.Connection):
-    """The connection of a store in memory: SQLAlchemy drops connections after Ctrl-C, and this one holds the data."""
+    """A connection that only `end` closes.
+
+    SQLAlchemy drops a connection when Ctrl-C hits one of its calls. With it would go a store in memory; in a file, a
+    statement that Ctrl-C left unfinished would keep the lock, and the next connection wait for it.
+    """
 
     def close(self) -> None:
         self.rollback()
 
-    def __del__(self) -> None:
+    def end(self) -> None:
+        """Closes it."""
         super().close()
+
+    def create_function(self, *_: Any, **__: Any) -> None:
+        """Leaves out the REGEXP that SQLAlchemy adds when it connects: SQLite refuses it beside an open cursor."""
 
 
 def _check_file(path: Path, must_exist: bool) -> None:
@@ -285,8 +297,8 @@ def _check_file(path: Path, must_exist: bool) -> None:
         )
 
 
-def _connect(name: str, **options: Any) -> sqlite3.Connection:
-    connection = sqlite3.connect(name, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, **options)
+def _connect(kind: type[_C], name: str, uri: bool = False) -> _C:
+    connection = kind(name, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=uri)
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")
     return connection
@@ -307,7 +319,7 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 def _connect_uri(uri: str) -> sqlite3.Connection:
-    connection = _connect(uri, uri=True)
+    connection = _connect(sqlite3.Connection, uri, uri=True)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         connection.execute("PRAGMA query_only=ON")
