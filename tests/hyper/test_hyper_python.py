@@ -99,7 +99,7 @@ def test_what_needs_plain_values_is_demoted_on_a_grid_and_refused_on_a_range(nam
 
 
 def test_item_is_exact():
-    with pytest.raises(GuardError, match="exact value of hp.r"):
+    with pytest.raises(GuardError, match=r"exact value of hp\.r"):
         trace(lambda hp: jnp.ones(3) * hp.r.item(), space=CONTINUOUS)
 
 

@@ -92,9 +92,10 @@ def judge(use: Use, *, run: bool = False) -> Verdict:
 
 def _same_numbers(use: Use, session: Session, lowered: Any, configs: list[Any], serves: np.ndarray) -> None:
     served = [config if serve else configs[0] for config, serve in zip(configs, serves, strict=True)]
-    batch = _arrays(lowered.compile()(session.layout.encode(served)))
+    program = lowered.compile(compiler_options={"xla_backend_optimization_level": 0})
+    batch = _arrays(program(session.layout.encode(served)))
     for lane in np.flatnonzero(serves):
-        alone = _arrays(jax.jit(lambda lane=lane: use.function(configs[lane]["v"]))())
+        alone = _arrays(use.function(configs[lane]["v"]))
         for ours, plain in zip(batch, alone, strict=True):
             np.testing.assert_allclose(ours[lane], plain, rtol=2e-2 if _half(lowered) else 2e-4, atol=2e-5)
 

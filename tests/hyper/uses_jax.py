@@ -9,7 +9,6 @@ import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 from jax import lax, nn, random
-from uses import FLOATS as F
 from uses import Use
 
 I = (3, 4, 3)  # noqa: E741
@@ -118,7 +117,7 @@ CONTROL = {
     "scan, unroll": Use(lambda h: lax.scan(lambda c, _: (c * 2, None), X, None, length=4, unroll=h), (2, 4)),
     "map": Use(lambda h: lax.map(lambda v: v * h, X)),
     "associative_scan": Use(lambda h: lax.associative_scan(lambda a, b: a * h + b, X)),
-    "select": Use(lambda h: lax.select(X > h, X, X * h)),
+    "select": Use(lambda h: lax.select(h < X, X, X * h)),
     "clamp": Use(lambda h: lax.clamp(-h, X, h)),
     "dynamic_slice, start": Use(lambda h: lax.dynamic_slice(jnp.ones(9), (h,), (2,)), I),
     "dynamic_slice, size": Use(lambda h: lax.dynamic_slice(jnp.ones(9), (0,), (h,)), I),
@@ -140,7 +139,7 @@ CONTROL = {
 }
 
 NUMPY = {
-    "where": Use(lambda h: jnp.where(X > h, X, h)),
+    "where": Use(lambda h: jnp.where(h < X, X, h)),
     "where, condition": Use(lambda h: jnp.where(h > 0.15, X, 0.0)),
     "array": Use(lambda h: jnp.array([h, 1.0])),
     "quantile": Use(lambda h: jnp.quantile(X, h)),

@@ -112,9 +112,7 @@ class Recurrent(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        cell = nn.scan(
-            nn.GRUCell, variable_broadcast="params", split_rngs={"params": False}, in_axes=1, out_axes=1
-        )(8)
+        cell = nn.scan(nn.GRUCell, variable_broadcast="params", split_rngs={"params": False}, in_axes=1, out_axes=1)(8)
         return cell(cell.initialize_carry(KEY, (2, 8)) * self.h, x)[1]
 
 
@@ -169,7 +167,7 @@ class Struct:
 
 def spectral(**options):
     def use(h):
-        module = nn.SpectralNorm(nn.Dense(4), **{name: h for name in options})
+        module = nn.SpectralNorm(nn.Dense(4), **dict.fromkeys(options, h))
         return module.init(RNGS, X, update_stats=True)
 
     return use

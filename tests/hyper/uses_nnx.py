@@ -164,9 +164,7 @@ LAYERS = {
         lambda h: nnx.MultiHeadAttention(h, 8, 16, decode=False, rngs=rngs()), SEQUENCE, values=(2, 4)
     ),
     "attention, dropout": of(
-        lambda h: nnx.MultiHeadAttention(
-            2, 8, 16, dropout_rate=h, deterministic=False, decode=False, rngs=rngs()
-        ),
+        lambda h: nnx.MultiHeadAttention(2, 8, 16, dropout_rate=h, deterministic=False, decode=False, rngs=rngs()),
         SEQUENCE,
     ),
     "LSTM": of(lambda h: nnx.RNN(nnx.LSTMCell(8, h, rngs=rngs())), SEQUENCE, values=I),

@@ -18,15 +18,59 @@ STEPS = (10, 20, 30)
 PARAMS = {"w": jnp.ones((8, 8)), "b": jnp.ones((8,), jnp.bfloat16)}
 FLOAT32 = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), PARAMS)
 ONLY_FLOAT32 = ("dadapt_adamw", "mechanize", "prodigy", "sophia")
-OPTIMIZERS = (
-    "adabelief adadelta adan adafactor adagrad adam adamw adamax adamaxw amsgrad fromage lamb lars lbfgs lion nadam "
-    "nadamw noisy_sgd novograd optimistic_gradient_descent optimistic_adam_v2 polyak_sgd radam rmsprop rprop sgd "
-    "sign_sgd sm3 yogi"
-).split()
-CONTRIBUTED = (
-    "acprop ademamix simplified_ademamix adopt cocob dadapt_adamw dog dowg galore mechanize momo momo_adam muon "
-    "prodigy schedule_free_adamw schedule_free_sgd sophia ano normalized_sgd sam"
-).split()
+OPTIMIZERS = [
+    "adabelief",
+    "adadelta",
+    "adan",
+    "adafactor",
+    "adagrad",
+    "adam",
+    "adamw",
+    "adamax",
+    "adamaxw",
+    "amsgrad",
+    "fromage",
+    "lamb",
+    "lars",
+    "lbfgs",
+    "lion",
+    "nadam",
+    "nadamw",
+    "noisy_sgd",
+    "novograd",
+    "optimistic_gradient_descent",
+    "optimistic_adam_v2",
+    "polyak_sgd",
+    "radam",
+    "rmsprop",
+    "rprop",
+    "sgd",
+    "sign_sgd",
+    "sm3",
+    "yogi",
+]
+CONTRIBUTED = [
+    "acprop",
+    "ademamix",
+    "simplified_ademamix",
+    "adopt",
+    "cocob",
+    "dadapt_adamw",
+    "dog",
+    "dowg",
+    "galore",
+    "mechanize",
+    "momo",
+    "momo_adam",
+    "muon",
+    "prodigy",
+    "schedule_free_adamw",
+    "schedule_free_sgd",
+    "sophia",
+    "ano",
+    "normalized_sgd",
+    "sam",
+]
 NUMBERS = ("learning_rate", "init_learning_rate", "weight_decay", "momentum")
 GIVEN = {"seed": 0, "key": jax.random.key(0), "rng_key": jax.random.key(0)}
 REQUIRED = {
@@ -126,9 +170,7 @@ def injected(make):
 
 
 def plateau(values=F, **names):
-    return chained(
-        lambda h: contrib.reduce_on_plateau(**dict.fromkeys(names, h)), values, value=jnp.float32(1.0)
-    )
+    return chained(lambda h: contrib.reduce_on_plateau(**dict.fromkeys(names, h)), values, value=jnp.float32(1.0))
 
 
 def lookahead(period, slow):
@@ -151,9 +193,7 @@ SCHEDULES = {
     "exponential, rate": scheduled(lambda h: optax.exponential_decay(0.1, 10, h)),
     "exponential, begin": scheduled(lambda h: optax.exponential_decay(0.1, 10, 0.9, transition_begin=h), STEPS),
     "exponential, end": scheduled(lambda h: optax.exponential_decay(0.1, 10, 0.9, end_value=h), (0.01, 0.02)),
-    "exponential, staircase": scheduled(
-        lambda h: optax.exponential_decay(0.1, 10, 0.9, staircase=h), (True, False)
-    ),
+    "exponential, staircase": scheduled(lambda h: optax.exponential_decay(0.1, 10, 0.9, staircase=h), (True, False)),
     "cosine, init": scheduled(lambda h: optax.cosine_decay_schedule(h, 100)),
     "cosine, steps": scheduled(lambda h: optax.cosine_decay_schedule(0.1, h), STEPS),
     "cosine, alpha": scheduled(lambda h: optax.cosine_decay_schedule(0.1, 100, h)),
@@ -177,18 +217,14 @@ SCHEDULES = {
         lambda h: optax.cosine_onecycle_schedule(100, 0.1, 0.3, h), (20.0, 25.0, 30.0)
     ),
     "linear_onecycle, peak": scheduled(lambda h: optax.linear_onecycle_schedule(100, h)),
-    "join": scheduled(
-        lambda h: optax.join_schedules([optax.constant_schedule(0.1), optax.constant_schedule(h)], [5])
-    ),
+    "join": scheduled(lambda h: optax.join_schedules([optax.constant_schedule(0.1), optax.constant_schedule(h)], [5])),
     "join, boundary": scheduled(
         lambda h: optax.join_schedules([optax.constant_schedule(0.1), optax.constant_schedule(0.2)], [h]), STEPS
     ),
     "sgdr": scheduled(
         lambda h: optax.sgdr_schedule([{"init_value": 0.0, "peak_value": h, "decay_steps": 50, "warmup_steps": 5}] * 2)
     ),
-    "piecewise_interpolate": scheduled(
-        lambda h: optax.piecewise_interpolate_schedule("cosine", 0.1, {10: h, 20: 0.5})
-    ),
+    "piecewise_interpolate": scheduled(lambda h: optax.piecewise_interpolate_schedule("cosine", 0.1, {10: h, 20: 0.5})),
     "own": scheduled(lambda h: lambda count: h / (1 + count)),
 }
 
@@ -245,9 +281,7 @@ TRANSFORMATIONS = {
     "conditionally_transform": updated(
         lambda h: optax.conditionally_transform(optax.sgd(0.1), lambda step: step < h), STEPS
     ),
-    "backtracking, slope": chained(
-        lambda h: optax.scale_by_backtracking_linesearch(5, slope_rtol=h), **EXTRA["lbfgs"]
-    ),
+    "backtracking, slope": chained(lambda h: optax.scale_by_backtracking_linesearch(5, slope_rtol=h), **EXTRA["lbfgs"]),
     "backtracking, steps": chained(optax.scale_by_backtracking_linesearch, (5, 6), **EXTRA["lbfgs"]),
     "keep_params_nonnegative": updated(lambda h: optax.chain(optax.sgd(h), optax.keep_params_nonnegative())),
     "named_chain": updated(lambda h: optax.named_chain(("a", optax.clip(h)), ("b", optax.sgd(h)))),

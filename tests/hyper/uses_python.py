@@ -46,7 +46,7 @@ TRACED = {
     "bits": lambda hp: X * ((hp.n | 1) + (hp.n & 6) + (hp.n ^ 3) + (hp.n << 1) + (hp.m >> 1) + (~hp.n)),
     "truth value in arithmetic": lambda hp: X * ((hp.r > 0.1) + 1) * (hp.r > 0.1),
     "truth values combined": lambda hp: jnp.where((hp.r > 0.1) & (hp.r < 0.8) | (hp.n > 9), X, 0.0),
-    "comparison with an array": lambda hp: jnp.where(X > hp.r, 1.0, hp.r) + jnp.where(hp.r < X, 1.0, 0.0),
+    "comparison with an array": lambda hp: jnp.where(hp.r < X, 1.0, hp.r) + jnp.where(hp.r < X, 1.0, 0.0),
     "complex": lambda hp: X * hp.r * 1j,
     "copy": lambda hp: X * copy.copy(hp.r) * copy.deepcopy([hp.r])[0] * copy.deepcopy({"a": hp.r})["a"],
     "jnp.array": lambda hp: jnp.array([hp.r, 1.0]),
@@ -58,12 +58,12 @@ TRACED = {
     "lax.exp": lambda hp: jax.lax.exp(jnp.asarray(hp.r)) * X,
     "bf16": lambda hp: HALF * hp.r + HALF * (hp.r * 2 + 1) + HALF * hp.n + HALF * jnp.sqrt(hp.r),
     "bf16 and NumPy": lambda hp: HALF * np.sqrt(hp.r),
-    "bf16 where": lambda hp: jnp.where(HALF > hp.r, HALF, hp.r),
+    "bf16 where": lambda hp: jnp.where(hp.r < HALF, HALF, hp.r),
     "grad of it": lambda hp: jax.grad(lambda r: (r * X).sum())(hp.r),
     "tree.map": lambda hp: jax.tree.map(lambda v: v * 2, {"a": hp.r})["a"] * X,
     "kinds of number": lambda hp: X * [isinstance(hp.r, numbers.Number), np.isscalar(hp.r)].count(True),
     "not a string": lambda hp: 2 * X if hp.r == "auto" or hp.r is None or hp.r in (None, "x") else X,
-    "equal to itself": lambda hp: X if hp.r == hp.r and not hp.r != hp.r else 2 * X,
+    "equal to itself": lambda hp: X if hp.r == hp.r and (hp.r != hp.r) is False else 2 * X,
     "conjugate": lambda hp: X * hp.r.conjugate() * hp.r.real + hp.r.imag,
 }
 

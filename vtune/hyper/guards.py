@@ -155,13 +155,12 @@ def matches(guards: Sequence[Guard], configs: Sequence[Mapping[str, Any]]) -> np
     """
     keep = np.ones(len(configs), bool)
     for guard, answers in _by_guard(guards, configs):
-        if guard.exception is not None:
-            keep &= [isinstance(answer, Raised) and type(answer.error) is guard.exception for answer in answers]
-        elif guard.outcome is True or guard.outcome is False:
-            keep &= [answer is guard.outcome for answer in answers]
+        if isinstance(guard.outcome, bool):
+            alike = [answer is guard.outcome for answer in answers]
         else:
-            expected = _identity(guard.outcome)
-            keep &= [_identity(answer) == expected for answer in answers]
+            expected = _identity(guard.outcome) if guard.exception is None else (Raised, guard.exception)
+            alike = [_identity(answer) == expected for answer in answers]
+        keep &= np.array(alike, bool)
     return keep
 
 
