@@ -30,6 +30,8 @@ def test_a_run_is_one_step():
 def test_data_are_handed_through():
     task = Function(lambda hp, data, key: {"sum": data["x"].sum() * hp.x}, data={"x": np.arange(4.0)})
     assert run(task)["sum"] == 18
+    other = Function(lambda hp, data, key: {"sum": hp.x}, data={"x": np.arange(1.0, 5.0)})
+    assert task.describe()["data"] != other.describe()["data"]
 
 
 def test_bad_functions_are_refused():

@@ -286,16 +286,19 @@ class NnxNet(nnx.Module):
     def __init__(self, rngs):
         self.layers = nnx.List([nnx.Linear(4, 6, rngs=rngs), nnx.Linear(6, 3, rngs=rngs)])
         self.norm = nnx.BatchNorm(6, rngs=rngs)
+        self.dropout = nnx.Dropout(0.1, rngs=rngs)
 
     def __call__(self, x):
-        return self.layers[1](nnx.relu(self.norm(self.layers[0](x))))
+        hidden = self.dropout(nnx.relu(self.norm(self.layers[0](x))))
+        self.sow(nnx.Intermediate, "hidden", hidden)
+        return self.layers[1](hidden)
 
 
 def test_an_nnx_body_is_frozen_by_path():
     pretrained = NnxNet(nnx.Rngs(5))
     task = make(
         lambda hp, rngs: NnxNet(rngs),
-        init=nnx.state(pretrained, nnx.Any(nnx.Param, nnx.BatchStat)),
+        init=nnx.state(pretrained),
         trainable=lambda path: path[:2] == ("layers", "1"),
     )
     state, _ = steps(task, 2)
@@ -368,6 +371,7 @@ NAN[3, 1] = np.nan
         ({"batch_size": 33}, r"between 1 and the rows of training data \(32\); it is 33"),
         ({"batch_size": 0}, "batch_size must lie"),
         ({"batch_size": "8"}, r"batch_size must be a whole number or fn\(hp\)"),
+        ({"batch_size": True}, "batch_size must be a whole number"),
         ({"model": Net()}, "model must be a function; .* Wrap it: `lambda hp: ...`"),
         ({"optimizer": optax.sgd(0.1)}, "optimizer must be a function"),
         ({"augment": 3}, "augment must be a function; it is 3"),

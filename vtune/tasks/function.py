@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from vtune.errors import TaskError
 from vtune.tasks.base import Run
+from vtune.tasks.data import fingerprint
 
 
 class Function:
@@ -69,7 +70,8 @@ class Function:
 
     def describe(self) -> dict[str, Any]:
         """What must not change between a study and its resumption, as JSON values."""
-        return {"task": "Function", "train": getattr(self._train, "__qualname__", type(self._train).__qualname__)}
+        train = getattr(self._train, "__qualname__", type(self._train).__qualname__)
+        return {"task": "Function", "train": train, "data": fingerprint(jax.tree.map(jnp.asarray, self.data))}
 
     def _results(self, hp: Any, data: Any, key: Any) -> dict[str, Any]:
         results = self._train(hp, key) if self.data is None else self._train(hp, data, key)

@@ -75,7 +75,7 @@ def plain(variables: Any, nnx_model: bool) -> dict[Any, Any]:
     from flax import core, nnx
 
     if isinstance(variables, nnx.State):
-        variables = nnx.to_pure_dict(variables)
+        variables = nnx.to_pure_dict(nnx.filter_state(variables, nnx.Not(nnx.RngState)))
     elif isinstance(variables, Mapping):
         variables = core.unfreeze(dict(variables))
     if not isinstance(variables, dict):

@@ -98,7 +98,8 @@ class Supervised:
       init: pretrained variables, whole or in part: linen {"params": ..., "batch_stats": ...}; nnx a nested dict or
         nnx.State of the module's variables. What is not given is initialised.
       trainable: fn(path) -> bool over the paths of params (tuples of text). Params that are not trainable must be in
-        `init`; they are stored once for all lanes and have neither gradients nor optimizer state.
+        `init`; they are stored once for all lanes and have neither gradients nor optimizer state. Batch statistics
+        are no params: those of a frozen part still follow the data, as in Flax, unless its layers use running averages.
       name: of studies made from this task; None leaves it to vtune.
 
     Attributes:
@@ -148,20 +149,15 @@ class Supervised:
                 raise TaskError(f"{option} must be a function; it is {function!r:.80}.{hint}")
         self.name = name
         self.run: Run | None = None
-        self._model, self._optimizer, self._batch_size = model, optimizer, batch_size
+        self._model, self._optimizer = model, optimizer
         self._inputs, self._prepare, self._augment = inputs or batches.default_inputs, prepare, augment
         self._trainable = trainable
         train, valid, self.test = divided(train, valid, test, finite=prepare is None)
-        if isinstance(batch_size, int):
-            _check_batch_size(batch_size, rows(train))
-        elif not callable(batch_size):
-            raise TaskError(f"batch_size must be a whole number or fn(hp); it is {batch_size!r}.")
-        sets = (
-            {"train": train, "valid": valid}
-            if self.test is None
-            else {"train": train, "valid": valid, "test": self.test}
+        self._batch_size = batch_size if callable(batch_size) else _batch_size(batch_size, rows(train))
+        sets = {"train": train, "valid": valid, "test": self.test}
+        facts = label_facts(
+            loss, {part: each for part, each in sets.items() if each is not None}, prepared=prepare is not None
         )
-        facts = label_facts(loss, sets, prepared=prepare is not None)
         self._loss = losses.resolve(loss, facts.top)
         self._metrics = measures.resolve(metrics, binary=loss == "binary_cross_entropy", centre=facts.centre)
         self._names = {"loss": loss if isinstance(loss, str) else _qualified(loss), "metrics": list(self._metrics)}
@@ -311,9 +307,7 @@ class Supervised:
     def _rows_a_step(self, hp: Any) -> int:
         if isinstance(self._batch_size, int):
             return self._batch_size
-        size = operator.index(self._batch_size(hp))
-        _check_batch_size(size, rows(self.data["train"]))
-        return size
+        return _batch_size(self._batch_size(hp), rows(self.data["train"]))
 
     def _transformation(self, hp: Any) -> Any:
         if not _takes_run(self._optimizer):
@@ -376,9 +370,13 @@ class Supervised:
         return [{name: metric.finish(total[name]) for name, metric in every.items()} for total in totals]
 
 
-def _check_batch_size(size: int, total: int) -> None:
-    if isinstance(size, bool) or not 1 <= size <= total:
-        raise TaskError(f"batch_size must lie between 1 and the rows of training data ({total}); it is {size!r}.")
+def _batch_size(given: Any, total: int) -> int:
+    if isinstance(given, bool | float | str) or not hasattr(given, "__index__"):
+        raise TaskError(f"batch_size must be a whole number or fn(hp) that returns one; it is {given!r:.80}.")
+    size = operator.index(given)
+    if not 1 <= size <= total:
+        raise TaskError(f"batch_size must lie between 1 and the rows of training data ({total}); it is {size}.")
+    return size
 
 
 def _takes_run(optimizer: Callable[..., Any]) -> bool:
