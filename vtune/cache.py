@@ -1,4 +1,4 @@
-"""The persistent compilation cache: on by default, in the user's cache folder, so that a second run compiles nothing."""
+"""The persistent compilation cache: on by default, in the user's cache folder; a second run compiles nothing."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ def enable_compilation_cache(where: bool | str | Path = True) -> None:
     """
     if where is False or os.environ.get("VTUNE_CACHE", "").lower() in OFF:
         return
-    if where is True and jax.config.jax_compilation_cache_dir is not None:
+    current = getattr(jax.config, "jax_compilation_cache_dir", None)
+    if where is True and current is not None:
         return
     folder = cache_folder() if where is True else Path(where)
     folder.mkdir(parents=True, exist_ok=True)
-    if jax.config.jax_compilation_cache_dir != str(folder):
+    if current != str(folder):
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

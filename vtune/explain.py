@@ -78,7 +78,7 @@ def evaluation_share(chunks: Sequence[tuple[int, int, bool, float]]) -> float | 
 
 
 def _kinds(traced: Sequence[Traced], space: Any) -> dict[str, str]:
-    found: dict[str, str] = {name: "traced" for name in space}
+    found: dict[str, str] = dict.fromkeys(space, "traced")
     for program in traced:
         for name, kind in program.kinds.items():
             if kind != "traced":

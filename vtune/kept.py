@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from vtune.engine.lane import LaneTask
+
 
 @dataclass(frozen=True, slots=True)
 class KeptState:
@@ -17,14 +19,14 @@ class KeptState:
     Attributes:
       trial: its id.
       score: its score, lower is better.
-      program: number of the program that trained it.
+      lane: the task as the trial's program saw it, which knows the structure of the state.
       config: its config, filled.
       leaves: the arrays of its state.
     """
 
     trial: int
     score: float
-    program: int
+    lane: LaneTask
     config: Mapping[str, Any]
     leaves: tuple[np.ndarray, ...]
 
@@ -41,7 +43,7 @@ class Kept:
         self,
         trials: np.ndarray,
         scores: np.ndarray,
-        copy: Callable[[int], tuple[int, list[np.ndarray]]],
+        copy: Callable[[int], tuple[LaneTask, list[np.ndarray]]],
         config: Callable[[int], Mapping[str, Any]],
     ) -> None:
         """Keeps those of the trials that are among the best.
@@ -49,7 +51,7 @@ class Kept:
         Args:
           trials: ids of trials that have just ended well, int[n].
           scores: lower is better, float[n].
-          copy: gives program number and leaves of a trial; called only for those that are kept.
+          copy: gives the task of a trial's lane and the leaves of its state; called only for those that are kept.
           config: gives the filled config of a trial.
         """
         for index in np.lexsort((trials, scores))[: self.most]:
@@ -60,8 +62,8 @@ class Kept:
                     return
                 del self._states[-heapq.heappop(self._heap)[1]]
             heapq.heappush(self._heap, entry)
-            program, leaves = copy(trial)
-            self._states[trial] = KeptState(trial, score, program, config(trial), tuple(leaves))
+            lane, leaves = copy(trial)
+            self._states[trial] = KeptState(trial, score, lane, config(trial), tuple(leaves))
 
     @property
     def states(self) -> list[KeptState]:

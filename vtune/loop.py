@@ -252,9 +252,7 @@ class Loop:
         lower = scores[:, 0] * self._signs[0]
         self.tally.best = min(self.tally.best, float(lower.min()))
         if self._kept.most and len(self._signs) == 1:
-            self._kept.offer(
-                trial, lower, self._executor.state, lambda t: self._space.fill([self._live[t].config])[0]
-            )
+            self._kept.offer(trial, lower, self._executor.state, lambda t: self._space.fill([self._live[t].config])[0])
 
     def _updates(self, seats: Sequence[Seat], ended: np.ndarray, states: np.ndarray) -> TrialUpdates | None:
         now = time.time()

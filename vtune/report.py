@@ -138,7 +138,9 @@ class Explanation:
                     line = f"{guard.question}   {guard.place}"
                     if line not in asked.setdefault(name, []):
                         asked[name].append(line)
-        table = Table("hyperparameter", "kind", "questions that Python asked", box=None, pad_edge=False, header_style="bold")
+        table = Table(
+            "hyperparameter", "kind", "questions that Python asked", box=None, pad_edge=False, header_style="bold"
+        )
         for name, kind in self.kinds.items():
             table.add_row(name, kind, Text("\n".join(asked.get(name, []))))
         return table

@@ -43,7 +43,7 @@ class SavedStudy:
 
     @property
     def state(self) -> str:
-        """"created", "running", "complete", "interrupted" or "failed"."""
+        """ "created", "running", "complete", "interrupted" or "failed"."""
         return self.record.state
 
     @property

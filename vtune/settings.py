@@ -127,7 +127,7 @@ def check_metrics(names: Sequence[str], wanted: Sequence[Objective], space: Any)
     clashes = [name for name in names if name in RESERVED or name in space]
     if clashes:
         raise ArgumentError(
-            f"metrics may not be named like a column of the results or a hyperparameter: {', '.join(clashes)}; rename them"
+            f"metrics may not be named like a hyperparameter or a column of the results: rename {', '.join(clashes)}"
         )
 
 

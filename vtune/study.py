@@ -23,7 +23,7 @@ from vtune.explain import explanation
 from vtune.forecast import plan
 from vtune.hyper import PlainHP
 from vtune.interrupts import Interrupts
-from vtune.kept import Kept
+from vtune.kept import Kept, KeptState
 from vtune.loop import Loop, Tally
 from vtune.progress import Display
 from vtune.records import Config, TrialState
@@ -35,7 +35,6 @@ from vtune.store import Queue, StudyRecord, open_reader, open_writer
 from vtune.tasks import base
 from vtune.variables import prune_variables, read_variables, write_variables
 from vtune.verification import Verification, compare
-
 
 __all__ = ["Study", "load", "plan", "tune"]
 
@@ -75,13 +74,8 @@ class Study(SavedStudy):
         base.check(task)
         if not isinstance(space, Space):
             raise ArgumentError(f"space must be a vtune.Space, not {type(space).__name__}")
-        fixed = getattr(task, "steps", None)
-        if steps is None and fixed is None:
-            raise ArgumentError("steps must be given: the training steps of a full trial")
-        if fixed is not None and steps not in (None, fixed):
-            raise ArgumentError(f"this task always trains {fixed} step(s); leave steps out, or give {fixed}")
         self.settings = settings(
-            metric=metric, mode=mode, trials=trials, steps=fixed if steps is None else steps,
+            metric=metric, mode=mode, trials=trials, steps=_steps(task, steps),
             eval_every=eval_every, seed=seed, rng=rng, keep=keep,
         )  # fmt: skip
         self._given_space = space
@@ -161,9 +155,7 @@ class Study(SavedStudy):
         """See `SavedStudy.best_params`; also finds what is still in memory."""
         number = self.best.id if trial is None else trial
         kept = self._kept.get(number)
-        if kept is None or self._executor is None:
-            return super().best_params(number)
-        return self._variables(kept.program, kept.config, kept.leaves)
+        return super().best_params(number) if kept is None else self._variables(kept)
 
     def retrain(self, trial: int) -> Any:
         """Trains one trial again, alone, and returns its variables, for trials whose variables were not kept."""
@@ -277,7 +269,7 @@ class Study(SavedStudy):
             study=self._study, settings=self.settings, space=self._given_space, metrics=traced.metrics,
             proposer=self._proposer, scheduler=self._scheduler, executor=executor, writer=self._writer,
             take=lambda: self._queue.take(record.name), mark=self._queue.mark, display=display, check=interrupts.check,
-            report=lambda tally: self._explanation(tally).to_json(), kept=self._kept, choices=choices,
+            report=lambda tally: self._explanation(executor, tally).to_json(), kept=self._kept, choices=choices,
         )  # fmt: skip
         if record.choices:
             self._take_up(loop, record)
@@ -289,17 +281,16 @@ class Study(SavedStudy):
         unfinished = self._reader.trials(self._study, states=(TrialState.WAITING, TrialState.RUNNING))
         self._writer.forget_measurements(self._study, [trial.id for trial in unfinished])
         try:
-            best = self.best.score * self.settings.objectives[0].sign
+            score = self.best.score
         except ResultError:
-            best = float("inf")
+            score = None
+        best = float("inf") if score is None else score * self.settings.objectives[0].sign
         ended = sum(count for state, count in counts.items() if TrialState(state).terminal)
-        loop.resume(
-            record.clock, sum(counts.values()), ended, counts.get(TrialState.DIVERGED, 0), best, unfinished
-        )
+        loop.resume(record.clock, sum(counts.values()), ended, counts.get(TrialState.DIVERGED, 0), best, unfinished)
 
-    def _explanation(self, tally: Tally) -> Explanation:
+    def _explanation(self, executor: LocalExecutor, tally: Tally) -> Explanation:
         return explanation(
-            self._executor, self._given_space, tally, time.perf_counter() - self._begun, self._threads,
+            executor, self._given_space, tally, time.perf_counter() - self._begun, self._threads,
             self.settings.seed,
         )  # fmt: skip
 
@@ -309,18 +300,16 @@ class Study(SavedStudy):
         else:
             self._writer.update(self._study, **fields)
 
-    def _variables(self, program: int, config: Mapping[str, Any], leaves: Sequence[np.ndarray]) -> Any:
-        lane = self._executor.planner.traced[program].task
-        hp, data = PlainHP(config), self.task.data
-        state = lane.state(hp, list(leaves), data, jax.random.key(0))
-        return _hand_out(self.task, config, state, data)
+    def _variables(self, kept: KeptState) -> Any:
+        state = kept.lane.state(PlainHP(kept.config), kept.leaves, self.task.data, jax.random.key(0))
+        return _hand_out(self.task, kept.config, state, self.task.data)
 
     def _write_kept(self) -> None:
         if self._files is None or not self._kept.states:
             return
         for kept in self._kept.states:
             if read_variables(self._files, kept.trial) is None:
-                write_variables(self._files, kept.trial, self._variables(kept.program, kept.config, kept.leaves))
+                write_variables(self._files, kept.trial, self._variables(kept))
         best = {trial.id for trial in self.top(self.settings.keep)}
         prune_variables(self._files, best)
 
@@ -413,6 +402,16 @@ def _hand_out(task: Any, config: Mapping[str, Any], state: Any, data: Any) -> An
     give = getattr(task, "variables", None)
     result = give(PlainHP(config), state, data) if give is not None else state
     return jax.tree.map(np.asarray, result)
+
+
+def _steps(task: Any, steps: int | None) -> int:
+    fixed = getattr(task, "steps", None)
+    if fixed is not None and steps not in (None, fixed):
+        raise ArgumentError(f"this task always trains {fixed} step(s): leave steps out, or give {fixed}")
+    wanted = fixed if steps is None else steps
+    if wanted is None:
+        raise ArgumentError("steps must be given: the training steps of a full trial")
+    return wanted
 
 
 def _configs(configs: Iterable[Config]) -> list[Config]:

@@ -226,4 +226,4 @@ CASES = {
     "nnx mlp": (lambda: supervised(lambda hp, rngs: NnxMLP(hp.dropout, rngs), (8,)), nnx_by_hand),
     "own task": (Regression, regression_by_hand),
 }
-"""Name -> (makes the task, trains one trial of it by hand: (task, config, trial, steps, eval_every) -> curve, state)."""
+"""Name -> (makes the task, trains a trial by hand: (task, config, trial, steps, eval_every) -> curve, state)."""

@@ -7,12 +7,14 @@ import functools
 import jax
 import numpy as np
 import pytest
+from contracts.cases import CASES, SEED, SPACE
 
 import vtune
-from contracts.cases import CASES, SEED, SPACE
 from vtune.engine import program
 
 STEPS, EVERY = 20, 10
+TOLERANCE = {"momentum": 2e-4, "adamw": 2e-3, "adadelta": 2e-3}
+"""Relative; adaptive optimizers divide by gradients that may be near zero, which enlarges the last bits."""
 OPTIONS = {
     "metric": "loss", "steps": STEPS, "eval_every": EVERY, "seed": SEED, "progress": "off", "cache": False, "keep": 3,
 }  # fmt: skip
@@ -58,14 +60,13 @@ def test_a_trial_in_a_batch_is_the_trial_alone(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_one_program_an_optimizer_and_nothing_else_is_guarded(name):
+def test_one_program_an_optimizer(name):
+    """Optax asks whether rates and lengths are zero or less; no trial of the space answers differently."""
     explained = study_of(name).explain()
-    assert len(explained.programs) == explained.compiles == 3
-    assert explained.kinds["lr"] != "packed"
-    for program_ in explained.programs:
-        asked = {guard.question for guard in program_.guards}
-        assert not {q for q in asked if "optimizer" not in q and "dropout ==" not in q and "lr ==" not in q}, asked
-    assert sum(p.trials for p in explained.programs) == 24
+    assert len(explained.programs) == explained.compiles == explained.possible == 3
+    assert explained.kinds["optimizer"] == "guarded"
+    assert explained.kinds["decay"] == "traced"
+    assert sum(program.trials for program in explained.programs) == 24
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -86,12 +87,8 @@ def test_lane_block_and_thread_do_not_matter(name):
     configs = [dict(study.trial(i).config) for i in range(24)]
     make, _ = CASES[name]
     one_thread = vtune.tune(make(), SPACE, trials=24, block=8, threads=1, lanes=8, enqueue=configs, **OPTIONS)
-    np.testing.assert_array_equal(
-        curves_of(one_thread, range(24)).to_numpy(), curves_of(study, range(24)).to_numpy()
-    )
-    seats = study._reader.placement(study.record.id).merge(
-        one_thread._reader.placement(one_thread.record.id), on="id"
-    )
+    np.testing.assert_array_equal(curves_of(one_thread, range(24)).to_numpy(), curves_of(study, range(24)).to_numpy())
+    seats = study._reader.placement(study.record.id).merge(one_thread._reader.placement(one_thread.record.id), on="id")
     assert ((seats["lane_x"] != seats["lane_y"]) | (seats["block_x"] != seats["block_y"])).any()
 
 

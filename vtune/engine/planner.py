@@ -33,7 +33,7 @@ class Planner:
             rest = np.flatnonzero(program == UNPLACED)
             if not len(rest):
                 break
-            program[rest[matches(traced.guards, [configs[i] for i in rest])]] = number
+            program[rest[matches(traced.guards, [configs[i] for i in rest.tolist()])]] = number
         return program
 
     def extend(self, config: Mapping[str, Any]) -> int:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from vtune import rng
-from vtune.engine.strategy import Strategy
+from vtune.engine.strategy import Kind, Strategy
 from vtune.errors import ArgumentError
 from vtune.hyper import PlainHP
 
@@ -22,6 +22,7 @@ ACCELERATOR_WIDTHS = (16, 16384)
 STATE_SHARE = 0.1
 """Share of an accelerator's memory for states; the rest is for gradients, activations and copies in flight."""
 SMALLEST = 4
+KINDS: dict[str, Kind] = {"auto": "vmap", "vmap": "vmap", "map": "map", "host": "host"}
 
 
 def state_bytes(task: Any, exemplar: Mapping[str, Any], data: Any, rng_name: str) -> int:
@@ -67,9 +68,9 @@ def choose(
     if isinstance(strategy, Strategy):
         kind, convolutions, block = strategy.kind, strategy.convolutions, strategy.block
     else:
-        if strategy not in ("auto", "vmap", "map", "host"):
-            raise ArgumentError(f"strategy must be 'auto', 'vmap', 'map', 'host' or a Strategy, not {strategy!r}")
-        kind, convolutions = ("vmap" if strategy == "auto" else strategy), "direct"
+        if strategy not in KINDS:
+            raise ArgumentError(f"strategy must be one of {', '.join(KINDS)} or a Strategy, not {strategy!r}")
+        kind, convolutions = KINDS[strategy], "direct"
     if kind == "host":
         if block not in ("auto", 1):
             raise ArgumentError(f"strategy='host' steps single lanes: block must be 1, not {block!r}")
@@ -81,7 +82,7 @@ def choose(
     if total is not None and total < wide:
         raise ArgumentError(f"lanes must be at least one block: lanes={total} is less than block={wide}")
     blocks = threads if total is None else total // wide
-    return Strategy(wide, kind, convolutions), max(1, blocks)  # type: ignore[arg-type]
+    return Strategy(wide, kind, convolutions), max(1, blocks)
 
 
 def _positive(name: str, value: int | str) -> int | None:

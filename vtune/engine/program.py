@@ -15,7 +15,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-
 from jax.extend.core import jaxpr_as_fun
 
 from vtune import rng
@@ -167,7 +166,9 @@ def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
             return leaves, carry[1] + jnp.stack([jnp.where(known, values, 0.0), known.astype(jnp.float32)])
 
         carry = (leaves, sums[:, : one.shape[0]])
-        carry = jax.lax.fori_loop(jnp.uint32(0), clock[COUNT], accumulate, carry) if strategy.loop else accumulate(0, carry)
+        carry = (
+            jax.lax.fori_loop(jnp.uint32(0), clock[COUNT], accumulate, carry) if strategy.loop else accumulate(0, carry)
+        )
         leaves, totals = carry
         nothing = jnp.full(measured.shape, jnp.nan, jnp.float32)
         measured = jax.lax.cond(clock[MEASURE] > 0, lambda: evaluate(leaves, done), lambda: nothing)
@@ -186,7 +187,9 @@ def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
 
         def admit() -> Any:
             new = strategy.batch(lambda column, row: init(column, row, words, data), columns, table.T)
-            return [jnp.where(fresh.reshape((-1,) + (1,) * (a.ndim - 1)), a, b) for a, b in zip(new, leaves, strict=True)]
+            return [
+                jnp.where(fresh.reshape((-1,) + (1,) * (a.ndim - 1)), a, b) for a, b in zip(new, leaves, strict=True)
+            ]
 
         leaves = jax.lax.cond(fresh.any(), admit, lambda: leaves)
         sums = jnp.where(fresh[:, None, None], 0.0, sums)

@@ -12,6 +12,7 @@ import numpy as np
 
 from vtune import rng
 from vtune.engine.devices import Workers
+from vtune.engine.lane import LaneTask
 from vtune.engine.lanes import Block, Chunk
 from vtune.engine.planner import UNPLACED, Planner
 from vtune.engine.program import Program, trace
@@ -120,25 +121,26 @@ class LocalExecutor:
         """Seats trials in free lanes and trains every block for one chunk."""
         seats = self._seat()
         pools = [pool for pool in self._pools if pool is not None]
-        jobs = [lambda pool=pool: pool.block.advance(self._steps(pool), self.run.eval_every, self.run.steps) for pool in pools]
+        jobs = [
+            lambda pool=pool: pool.block.advance(self._steps(pool), self.run.eval_every, self.run.steps)
+            for pool in pools
+        ]
         chunks = self._workers.run(jobs, self._waiting) if jobs else []
         return Work(tuple(seats), tuple((pool.program, chunk) for pool, chunk in zip(pools, chunks, strict=True)))
 
     def retire(self, trials: np.ndarray) -> None:
         """Frees the lanes of trials that have ended."""
-        for number, pool in enumerate(self._pools):
+        for pool in self._pools:
             if pool is None:
                 continue
             pool.block.retire(np.flatnonzero(np.isin(pool.block.trial, trials)))
-            if not pool.block.live.any() and not self._queues.get(pool.program):
-                self._pools[number] = None
 
-    def state(self, trial: int) -> tuple[int, list[np.ndarray]]:
-        """Program number and a copy of the state of a trial that sits in a lane, as left by the last tick."""
+    def state(self, trial: int) -> tuple[LaneTask, list[np.ndarray]]:
+        """The task of a trial's lane and a copy of the trial's state, as left by the last tick."""
         for pool in self._pools:
             if pool is not None and trial in pool.block.trial:
                 lane = int(np.flatnonzero(pool.block.trial == trial)[0])
-                return pool.program, pool.block.leaves(lane)
+                return self.planner.traced[pool.program].task, pool.block.leaves(lane)
         raise KeyError(trial)
 
     def close(self) -> None:
@@ -151,6 +153,7 @@ class LocalExecutor:
 
     def _seat(self) -> list[Seat]:
         seats = [seat for pool in self._pools if pool is not None for seat in self._fill(pool)]
+        self._pools = [pool if pool is not None and pool.block.live.any() else None for pool in self._pools]
         opened: dict[int, int] = {}
         for number in [number for number, pool in enumerate(self._pools) if pool is None]:
             program = self._next_program(opened)
@@ -200,7 +203,9 @@ class LocalExecutor:
         taken = [queue.popleft() for _ in lanes]
         pool.block.admit(lanes, [trial for trial, _ in taken], [config for _, config in taken])
         self.served[pool.program] = self.served.get(pool.program, 0) + len(taken)
-        return [Seat(trial, pool.program, pool.number, int(lane)) for (trial, _), lane in zip(taken, lanes, strict=True)]
+        return [
+            Seat(trial, pool.program, pool.number, int(lane)) for (trial, _), lane in zip(taken, lanes, strict=True)
+        ]
 
     def _steps(self, pool: _Pool) -> int:
         due = pool.block.until_measurement(self.run.eval_every, self.run.steps)
