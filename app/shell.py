@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -136,8 +136,14 @@ def chart(figure: go.Figure, key: str) -> None:
     st.plotly_chart(figure, theme=None, key=key, config=settings)
 
 
-def table(frame: pd.DataFrame, **settings: Any) -> None:
-    """Shows rows of a study's frame: floats in four digits, empty cells as a dash."""
+def table(frame: pd.DataFrame, *, wide: Sequence[str] = (), **settings: Any) -> None:
+    """Shows rows of a study's frame: floats in four digits, empty cells as a dash.
+
+    Args:
+      frame: what to show; the column `id` is called "trial".
+      wide: columns with long texts.
+      **settings: further arguments of `st.dataframe`.
+    """
     shown = frame.rename(columns={"id": "trial"})
     config: dict[str, Any] = {}
     for name in shown.columns:
@@ -146,6 +152,7 @@ def table(frame: pd.DataFrame, **settings: Any) -> None:
         elif pd.api.types.is_integer_dtype(shown[name]):
             config[name] = st.column_config.NumberColumn(name, format="%d")
         else:
+            config[name] = st.column_config.TextColumn(name, width="large" if name in wide else None)
             shown[name] = shown[name].map(lambda value: None if value is None or value != value else short(value))
     st.dataframe(shown, hide_index=True, placeholder="–", column_config=config, **settings)
 

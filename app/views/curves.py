@@ -8,7 +8,7 @@ import streamlit as st
 from vtune import plots
 from vtune.analysis import best_trials, read_curve
 from vtune.store.records import StudyRecord
-from vtune.text import plain, short
+from vtune.text import plain
 
 
 def draw(study: StudyRecord) -> None:
@@ -35,15 +35,14 @@ def draw(study: StudyRecord) -> None:
     table = pd.DataFrame(
         {
             "trial": best["id"].to_numpy(),
-            "score": best["score"].map(short).to_numpy(),
+            "score": best["score"].to_numpy(),
             "verdict": [reading.verdict for reading in readings],
             "why": [reading.why for reading in readings],
-            "gap": [short(reading.gap, 3) for reading in readings],
+            "gap": [reading.gap for reading in readings],
             "gradients": [reading.gradients for reading in readings],
         }
     )
-    wide = {"why": st.column_config.TextColumn("why", width="large")}
-    st.dataframe(table, hide_index=True, column_config=wide)
+    shell.table(table, wide=["why"])
 
 
 study = shell.chosen()

@@ -30,7 +30,7 @@ VERDICTS = {
 def filters(study: StudyRecord) -> dict[str, tuple[Any, ...]]:
     """Draws one filter a hyperparameter; returns those that were narrowed: name -> allowed values or (low, high)."""
     narrowed: dict[str, tuple[Any, ...]] = {}
-    for name, parameter in Space.from_json(study.space).items():
+    for name, parameter in space.items():
         key = f"filter-{study.id}-{name}"
         if hasattr(parameter, "low"):
             grid = np.geomspace if parameter.log else np.linspace
@@ -47,9 +47,7 @@ def filters(study: StudyRecord) -> dict[str, tuple[Any, ...]]:
     return narrowed
 
 
-def matching(
-    frame: pd.DataFrame, space: Space, states: list[str], narrowed: dict[str, tuple[Any, ...]]
-) -> pd.DataFrame:
+def matching(frame: pd.DataFrame, states: list[str], narrowed: dict[str, tuple[Any, ...]]) -> pd.DataFrame:
     """The rows in one of the states (any if there are none) whose hyperparameters lie where the filters allow."""
     kept = frame[frame["state"].isin(states)] if states else frame
     for name, allowed in narrowed.items():
@@ -63,10 +61,11 @@ def matching(
 
 
 def select_trial() -> None:
-    """Remembers, in the URL, the trial whose row was clicked."""
+    """Remembers, in the URL, the trial whose row was clicked, and the moment of the table that it was clicked in."""
     rows = st.session_state.trials.selection.rows
     if rows:
         st.query_params["trial"] = str(st.session_state.trial_ids[rows[0]])
+        st.session_state.held = st.session_state.drawn
     else:
         st.query_params.pop("trial", None)
 
@@ -78,13 +77,17 @@ def opened() -> int | None:
 
 
 def draw(study: StudyRecord) -> None:
-    """The table."""
+    """The table; while a trial is open it stands still, so that the rows do not move under the selection."""
+    held = st.session_state.get("held")
+    if opened() is not None and held is not None and held.id == study.id:
+        study = held
+    st.session_state.drawn = study
     frame = reads.frame(study)
     if frame.empty:
         shell.no_trials(study)
         return
     mode = shell.objective(study)[1]
-    kept = matching(frame, space, states, narrowed)
+    kept = matching(frame, states, narrowed)
     ordered = kept.sort_values(["score", "id"], ascending=[mode == "min", True], na_position="last").head(ROWS)
     st.session_state.trial_ids = ordered["id"].tolist()
     text = f"Showing {len(ordered):,} of {len(frame):,} trials, best first."
@@ -92,6 +95,8 @@ def draw(study: StudyRecord) -> None:
     names = reads.hyperparameters(study)
     columns = ["id", "state", "score", "step", *names, *study.metrics, "origin"]
     shell.table(ordered[columns], key="trials", on_select=select_trial, selection_mode="single-row", height=420)
+    if opened() != number:
+        st.rerun()
 
 
 def detail(study: StudyRecord, number: int) -> None:
@@ -133,7 +138,7 @@ def draw_curve(study: StudyRecord, measurements: pd.DataFrame) -> None:
         name for name in study.metrics if name.removeprefix("train_") not in study.metrics or name[:6] != "train_"
     ]
     family = st.selectbox("Metric", families, key="trial-metric", format_func=plain)
-    shell.chart(plots.curve(measurements, [family, f"train_{family}"], height=400), key="trial-curve")
+    shell.chart(plots.curve(measurements, [family, f"train_{family}"], height=460), key="trial-curve")
 
 
 def python_values(config: dict[str, Any]) -> dict[str, Any]:
@@ -149,7 +154,7 @@ def missing(value: Any) -> bool:
 
 
 study = shell.chosen()
-space = Space.from_json(study.space)
+space = Space.from_json(study.space) if study.space else {}
 shell.header(study, "Trials")
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     states = st.pills("State", [str(state) for state in TrialState], selection_mode="multi", key="states")

@@ -29,7 +29,7 @@ _AXIS = {
     "zeroline": False,
     "automargin": True,
     "ticks": "",
-    "title": {"standoff": 12},
+    "title": {"standoff": 12, "font": {"size": 14}},
     "exponentformat": "power",
 }
 
