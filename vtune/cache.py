@@ -20,12 +20,11 @@ def enable_compilation_cache(where: bool | str | Path = True) -> None:
     """Turns JAX's persistent cache on for programs of any size, unless the user has set one up or said no.
 
     Args:
-      where: True for the default folder, a folder, or False for none. VTUNE_CACHE=off in the environment is a no, too.
+      where: a folder; True for the default one, unless VTUNE_CACHE=off is in the environment; False for none.
     """
-    if where is False or os.environ.get("VTUNE_CACHE", "").lower() in OFF:
-        return
     current = getattr(jax.config, "jax_compilation_cache_dir", None)
-    if where is True and current is not None:
+    refused = os.environ.get("VTUNE_CACHE", "").lower() in OFF
+    if where is False or (where is True and (refused or current is not None)):
         return
     folder = cache_folder() if where is True else Path(where)
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ class LocalExecutor:
       seed: the study's seed.
       rng_name: generator of the trials' keys.
       status: told what is going on, in a few words.
-      waiting: called several times a second while the device works; may raise to give up.
+      waiting: called several times a second while programs are compiled; may raise to give up.
     """
 
     def __init__(
@@ -121,11 +122,7 @@ class LocalExecutor:
         """Seats trials in free lanes and trains every block for one chunk."""
         seats = self._seat()
         pools = [pool for pool in self._pools if pool is not None]
-        jobs = [
-            lambda pool=pool: pool.block.advance(self._steps(pool), self.run.eval_every, self.run.steps)
-            for pool in pools
-        ]
-        chunks = self._workers.run(jobs, self._waiting) if jobs else []
+        chunks = self._workers.run([functools.partial(self._advance, pool) for pool in pools])
         return Work(tuple(seats), tuple((pool.program, chunk) for pool, chunk in zip(pools, chunks, strict=True)))
 
     def retire(self, trials: np.ndarray) -> None:
@@ -207,8 +204,8 @@ class LocalExecutor:
             Seat(trial, pool.program, pool.number, int(lane)) for (trial, _), lane in zip(taken, lanes, strict=True)
         ]
 
-    def _steps(self, pool: _Pool) -> int:
-        due = pool.block.until_measurement(self.run.eval_every, self.run.steps)
+    def _advance(self, pool: _Pool) -> Chunk:
         seconds = pool.block.program.step_seconds
         most = FIRST_STEPS if seconds is None else max(1, int(CHUNK_SECONDS / max(seconds, 1e-9)))
-        return min(due, most)
+        due = pool.block.until_measurement(self.run.eval_every, self.run.steps)
+        return pool.block.advance(min(due, most), self.run.eval_every, self.run.steps)

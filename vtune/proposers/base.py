@@ -120,7 +120,7 @@ def make(proposer: str | Proposer, space: Space, seed: int = 0) -> Proposer:
 
 
 def check_told(configs: Sequence[Config], scores: Any) -> np.ndarray:
-    """Scores as float64 [n], one for each config.
+    """Scores as float64 [n], or [n, objectives]; one entry for each config.
 
     Raises:
       ArgumentError: scores that are not one number a config.
@@ -129,8 +129,8 @@ def check_told(configs: Sequence[Config], scores: Any) -> np.ndarray:
         values = np.asarray(scores, dtype=np.float64)
     except (TypeError, ValueError):
         raise ArgumentError(f"scores must be numbers, lower is better, NaN for none; got {scores!r}") from None
-    if values.shape != (len(configs),):
+    if values.ndim not in (1, 2) or len(values) != len(configs):
         raise ArgumentError(
-            f"scores must be one number for each of the {len(configs)} configs; got shape {list(values.shape)}"
+            f"scores must be one number (or one row of objectives) a config, {len(configs)} in all; got shape {list(values.shape)}"
         )
     return values
