@@ -1,7 +1,8 @@
 """What random bits cost inside vmapped training steps: published generators, and the keyed shuffle against plain draws.
 
-Every candidate is timed in turn within one round, and the ratios to vtune's generator are medians over rounds, as machines drift.
-usage: python experiments/bench_rng.py [--rounds 7] [--only NAME ...]        writes experiments/results/rng.json
+Every candidate is timed in turn within one round, and the ratios to vtune's generator are medians over rounds, as
+machines drift. Times are those of the processor, all threads together: what else the machine does counts little.
+usage: python experiments/bench_rng.py [--rounds 7] [--only [NAME ...]]        writes experiments/results/rng.json
 """
 
 from __future__ import annotations
@@ -82,22 +83,29 @@ def threefry(a: jax.Array, b: jax.Array, k0: jax.Array, k1: jax.Array, rounds: i
     return a, b
 
 
+def add64(a: Words, b: Words) -> Words:
+    low = a[0] + b[0]
+    return low, a[1] + b[1] + (low < a[0]).astype(jnp.uint32)
+
+
+def square64(a: Words) -> Words:
+    return a[0] * a[0], jax.lax.mulhi(a[0], a[0]) + 2 * a[0] * a[1]
+
+
 def squares(index: jax.Array, k0: jax.Array, k1: jax.Array) -> jax.Array:
     """Squares32: Widynski, Squares: A Fast Counter-Based RNG, 2020; 64-bit products from 32-bit halves."""
     low_key, high_key = k0 | 1, k1
-    add = lambda a, b: (a[0] + b[0], a[1] + b[1] + (a[0] + b[0] < a[0]).astype(jnp.uint32))
-    square = lambda a: (a[0] * a[0], jax.lax.mulhi(a[0], a[0]) + 2 * a[0] * a[1])
-    swap = lambda a: (a[1], a[0])
     wide_key = jnp.broadcast_to(low_key, index.shape)
     y = (index * low_key, jax.lax.mulhi(index, wide_key) + index * high_key)
-    z = add(y, (wide_key, jnp.broadcast_to(high_key, index.shape)))
-    x = swap(add(square(y), y))
-    x = swap(add(square(x), z))
-    x = swap(add(square(x), y))
-    return add(square(x), z)[1]
+    z = add64(y, (wide_key, jnp.broadcast_to(high_key, index.shape)))
+    x = add64(square64(y), y)[::-1]
+    x = add64(square64(x), z)[::-1]
+    x = add64(square64(x), y)[::-1]
+    return add64(square64(x), z)[1]
 
 
 def shifted(words: Words) -> Words:
+    """Lets the low half of each word see the high half."""
     return tuple(v ^ v >> 16 for v in words)
 
 
@@ -106,7 +114,9 @@ def each(word: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]) -> Callab
     return lambda key, size: word(jax.lax.iota(jnp.uint32, size), key[0], key[1])
 
 
-def blocks(words: Callable[[jax.Array, jax.Array, jax.Array], Words], count: int) -> Callable[[jax.Array, int], jax.Array]:
+def blocks(
+    words: Callable[[jax.Array, jax.Array, jax.Array], Words], count: int
+) -> Callable[[jax.Array, int], jax.Array]:
     """One hash for `count` elements, joined: fewer hashes, but the concatenation ends a fusion."""
 
     def draw(key: jax.Array, size: int) -> jax.Array:
@@ -138,14 +148,20 @@ CANDIDATES: dict[str, Callable[[jax.Array, int], jax.Array]] = {
 }
 
 
+OF_JAX = {"philox2x32 of jax": "philox2x32", "philox4x32 of jax": "philox4x32", "threefry4x32 of jax": "threefry4x32"}
+
+
 @functools.cache
 def generator(name: str):
     """The implementation of a candidate: its bits, and the same PCG4D keys for all, so that only the bits differ."""
+    if name in OF_JAX:
+        return OF_JAX[name]
     if name in ("pcg", "threefry"):
         return implementation(name)
-    derive = lambda a, b, data, domain: jnp.stack(
-        shifted(pcg4d(like(jnp.zeros(jnp.shape(data)), data, a, b, domain), 3))[:2], axis=-1
-    )
+
+    def derive(a, b, data, domain):
+        return jnp.stack(shifted(pcg4d(like(jnp.zeros(jnp.shape(data)), data, a, b, domain), 3))[:2], axis=-1)
+
     return extend_random.define_prng_impl(
         key_shape=(2,),
         seed=lambda s: derive(s.astype(jnp.uint32), 0, 0, 1),
@@ -231,16 +247,18 @@ def permuted_each_step(key: jax.Array, t: jax.Array) -> jax.Array:
 def compare(runs: dict[str, tuple[Callable, tuple]], rounds: int) -> dict[str, dict[str, float]]:
     """Compiles each run, then times all of them in turn; the median of the ratios to the first."""
     compiled, seconds, compile_seconds = {}, {name: [] for name in runs}, {}
+    function, args = next(iter(runs.values()))
+    jax.jit(lambda *args: function(*args)).lower(*args).compile()  # what the first compilation starts is no candidate's
     for name, (function, args) in runs.items():
-        start = time.perf_counter()
+        start = time.process_time()
         compiled[name] = jax.jit(function).lower(*args).compile()
-        compile_seconds[name] = time.perf_counter() - start
+        compile_seconds[name] = time.process_time() - start
         jax.block_until_ready(compiled[name](*args))
     for _ in range(rounds):
         for name, (_, args) in runs.items():
-            start = time.perf_counter()
+            start = time.process_time()
             jax.block_until_ready(compiled[name](*args))
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(time.process_time() - start)
     first = next(iter(runs))
     return {
         name: {
@@ -257,7 +275,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", nargs="*", default=None)
     options = parser.parse_args()
-    names = ["pcg", "threefry", *(options.only if options.only is not None else CANDIDATES)]
+    names = ["pcg", "threefry", *(options.only if options.only is not None else (*OF_JAX, *CANDIDATES))]
     random = np.random.default_rng(0)
     x = jnp.asarray(random.normal(size=(LANES, BATCH, WIDTH)), jnp.float32)
     data = jnp.asarray(random.normal(size=(EXAMPLES, 64)), jnp.float32), jnp.asarray(random.integers(0, 10, EXAMPLES))

@@ -15,7 +15,7 @@ from scipy import stats
 from vtune.rng import implementation, key, step_key, study_key, trial_key
 
 ALARM = 1e-6
-WORDS = 2**19
+WORDS = 2**18
 
 
 def _model_keys(trials, steps, replicas=(0,)):
@@ -36,27 +36,27 @@ def _drawn(keys, dtype="uint32"):
 
 STREAMS = {
     "one draw": lambda: _drawn(key(1, 0, "model")[None]),
-    "consecutive steps": lambda: _drawn(_model_keys([3], np.arange(2**14))),
-    "consecutive trials": lambda: _drawn(_model_keys(np.arange(2**14), [7])),
-    "replicas": lambda: _drawn(_model_keys([3], [7], np.arange(2**14))),
+    "consecutive steps": lambda: _drawn(_model_keys([3], np.arange(2**12))),
+    "consecutive trials": lambda: _drawn(_model_keys(np.arange(2**12), [7])),
+    "replicas": lambda: _drawn(_model_keys([3], [7], np.arange(2**12))),
     "one word a step": lambda: _drawn(_model_keys([3], np.arange(WORDS))),
-    "a split": lambda: _drawn(jax.random.split(key(1, 0, "model"), 2**14)),
+    "a split": lambda: _drawn(jax.random.split(key(1, 0, "model"), 2**12)),
     "consecutive seeds": lambda: _drawn(
-        jax.vmap(lambda s: jax.random.key(s, impl=implementation("pcg")))(jnp.arange(2**14))
+        jax.vmap(lambda s: jax.random.key(s, impl=implementation("pcg")))(jnp.arange(2**12))
     ),
     "raw keys in a row": lambda: _drawn(
         jax.random.wrap_key_data(
-            jnp.stack([jnp.arange(2**14, dtype=jnp.uint32), jnp.zeros(2**14, jnp.uint32)], -1),
+            jnp.stack([jnp.arange(2**12, dtype=jnp.uint32), jnp.zeros(2**12, jnp.uint32)], -1),
             impl=implementation("pcg"),
         )
     ),
     "raw keys in high bits": lambda: _drawn(
         jax.random.wrap_key_data(
-            jnp.stack([jnp.zeros(2**14, jnp.uint32), jnp.arange(2**14, dtype=jnp.uint32) << 18], -1),
+            jnp.stack([jnp.zeros(2**12, jnp.uint32), jnp.arange(2**12, dtype=jnp.uint32) << 20], -1),
             impl=implementation("pcg"),
         )
     ),
-    "keys themselves": lambda: np.asarray(jax.random.key_data(_model_keys(np.arange(2**9), np.arange(2**9)))).reshape(
+    "keys themselves": lambda: np.asarray(jax.random.key_data(_model_keys(np.arange(2**8), np.arange(2**9)))).reshape(
         -1
     ),
 }
@@ -140,7 +140,7 @@ def test_gaps_between_visits_are_geometric(words, shift):
 
 def test_ranks_of_random_matrices(words):
     """32 by 32 matrices over GF(2): full rank 0.2888, one less 0.5776 (Marsaglia's test)."""
-    rows = words[: 2**14 * 32].reshape(-1, 32).copy()
+    rows = words[: 2**13 * 32].reshape(-1, 32).copy()
     rank = np.zeros(len(rows), int)
     for bit in range(32):
         mask = np.uint32(1 << bit)
@@ -164,8 +164,8 @@ def test_narrow_words_are_even(dtype):
 
 
 def test_a_flipped_key_bit_flips_every_bit_half_of_the_time():
-    count = 2**13
-    data = jax.random.key_data(_model_keys(np.arange(64), np.arange(128)))
+    count = 2**12
+    data = jax.random.key_data(_model_keys(np.arange(64), np.arange(64)))
     flips = np.zeros((64, 2), np.uint32)
     flips[np.arange(64), np.arange(64) // 32] = 1 << np.arange(64) % 32
 
@@ -183,8 +183,8 @@ def test_a_flipped_key_bit_flips_every_bit_half_of_the_time():
 
 
 def test_a_flipped_bit_of_folded_data_flips_every_bit_half_of_the_time():
-    count = 2**13
-    keys = _model_keys(np.arange(64), np.arange(128))
+    count = 2**12
+    keys = _model_keys(np.arange(64), np.arange(64))
     data = jax.vmap(jax.random.bits)(_model_keys(np.arange(count), [1]))
     fold = jax.jit(jax.vmap(lambda k, d: jax.random.key_data(jax.random.fold_in(k, d))))
     plain = np.asarray(fold(keys, data))
@@ -194,7 +194,7 @@ def test_a_flipped_bit_of_folded_data_flips_every_bit_half_of_the_time():
 
 def test_a_flipped_index_bit_flips_every_bit_half_of_the_time():
     draw = _stream("one draw")
-    for bit in range(19):
+    for bit in range(18):
         pairs = draw.reshape(-1, 2, 1 << bit)
         _assert_halves(_bits(pairs[:, 0] ^ pairs[:, 1]).sum((0, 1), dtype=int), WORDS // 2)
 

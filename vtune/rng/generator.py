@@ -1,9 +1,15 @@
 """A counter-based generator that XLA fuses into what consumes it, as an implementation of JAX's typed keys.
 
-A training step with dropout draws millions of bits. JAX's default generator (Threefry) is a loop of its own on a CPU
-and takes a third to a half of a small network's step; here a draw is a dozen integer operations an element, which
-disappear into the elementwise code around them. Every word is a pure function of (key, index), so that a draw under
-`vmap` is bit for bit the draw alone.
+A training step with dropout draws millions of bits. JAX's default generator, Threefry, is a loop of its own on a CPU
+and takes a third to a half of a small network's step; here a word is a dozen integer operations, which disappear into
+the elementwise code around them. Every word is a pure function of (key, index): a draw under `vmap` is bit for bit the
+draw alone. One hash a word is faster than joining the three words of a hash, as the concatenation ends the fusion
+(`experiments/bench_rng.py` compares the published candidates).
+
+Jarzynski and Olano's hashes were made for shaders. As published, the highest bits of their input never reach the low
+bits of their output, and the first output word is the weakest: its low bits are correlated from one index to the next
+and between keys that differ in high bits (`tests/test_rng_statistics.py` finds both). Hence the last word, a shift
+after the last round too, a third round where keys are made, and a hash of the key before it meets the index.
 """
 
 from __future__ import annotations
