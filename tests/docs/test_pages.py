@@ -17,7 +17,11 @@ from vtune.cli import commands
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^(?:<!-- (?P<mark>.*?) -->\n)?```(?P<language>\w*)\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"^(?:<!-- (?P<mark>.*?) -->\n)?```(?P<language>\w*)\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+    r"^(?:<!-- (?P<mark>.*?) -->\n)?```(?P<language>\w*)\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 NOT_RUN = re.compile(r"not run: needs (\w+)")
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -84,8 +88,15 @@ def hyperparameters(page):
 
 
 def limits(page):
-    assert "math.sqrt" in page.message or "sqrt" in page.message
-    assert "limits.md" in page.message
+    text = (ROOT / "docs" / "limits.md").read_text()
+    line = text[: text.index("math.sqrt(hp.x)")].count("\n") + 1
+    assert f"limits.md:{line}" in page.message
+    assert "exact value of hp.x" in page.message
+
+
+def how_it_works(page):
+    assert page.study.explain().compiles == 4
+    assert page.study.explain().kinds == {"lr": "traced", "depth": "guarded", "rate": "guarded"}
 
 
 FACTS = {
@@ -97,6 +108,7 @@ FACTS = {
     "add-a-scheduler.md": scheduler,
     "add-a-task.md": own_task,
     "hyperparameters.md": hyperparameters,
+    "how-it-works.md": how_it_works,
     "limits.md": limits,
 }
 """What a page says of its own results."""
@@ -157,4 +169,5 @@ def test_tests_that_are_named_exist():
 
 def test_every_page_is_in_the_index():
     index = (ROOT / "docs" / "index.md").read_text()
-    assert not [page.name for page in PAGES if page.parent.name == "docs" and f"({page.name})" not in index + "(index.md)"]
+    pages = {page.name for page in PAGES if page.parent.name == "docs"} - {"index.md"}
+    assert not [name for name in sorted(pages) if f"({name})" not in index]
