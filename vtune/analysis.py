@@ -305,6 +305,10 @@ def _numeric(name: str, parameter: Any, values: pd.Series) -> tuple[str, str, st
         middle = float(np.median(unit))
         end = "low" if middle < 1 / 3 else "high" if middle > 2 / 3 else "middle"
         return name, bounds, best, end, f"narrow it to {best}"
+    lean = float((unit.mean() - 0.5) * math.sqrt(12 * len(unit)))
+    if abs(lean) > 3:
+        end = "high" if lean > 0 else "low"
+        return name, bounds, best, end, f"the best lean to the {end} end: draw more of them from {best}"
     return name, bounds, best, "all over", "the best are spread over it: it matters little by itself"
 
 
