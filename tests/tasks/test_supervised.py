@@ -43,7 +43,9 @@ def close(found, expected, tolerance):
 
 
 def measure(task, state, hp=HP):
-    return task.evaluate(hp, state, task.data, rng.key(0, 0, "evaluate", 1))
+    return jax.jit(lambda state, data, key: task.evaluate(hp, state, data, key))(
+        state, task.data, rng.key(0, 0, "evaluate", 1)
+    )
 
 
 def test_it_is_an_ordinary_task():
@@ -225,16 +227,20 @@ class TestFineTuning:
         params, frozen = {name: fresh[name] for name in fresh if name != "body"}, {"body": BODY}
         tx = self.optimizer(HP)
         opt, losses = tx.init(params), []
+
+        def loss(params, x, y):
+            outputs = module.apply({"params": {**params, **frozen}}, x)
+            return optax.softmax_cross_entropy_with_integer_labels(outputs, y).mean()
+
+        @jax.jit
+        def step(params, opt, x, y):
+            value, grads = jax.value_and_grad(loss)(params, x, y)
+            updates, opt = tx.update(grads, opt, params)
+            return optax.apply_updates(params, updates), opt, value
+
         for each in range(6):
             x, y = (part[np.asarray(task.indices(KEY, each, 8))] for part in task.data["train"])
-
-            def loss(params, x=x, y=y):
-                outputs = module.apply({"params": {**params, **frozen}}, x)
-                return optax.softmax_cross_entropy_with_integer_labels(outputs, y).mean()
-
-            value, grads = jax.value_and_grad(loss)(params)
-            updates, opt = tx.update(grads, opt, params)
-            params = optax.apply_updates(params, updates)
+            params, opt, value = step(params, opt, x, y)
             losses.append(value)
         np.testing.assert_allclose([info["batch_loss"] for info in infos], losses, rtol=1e-5)
         whole = task.variables(HP, state, task.data)["params"]

@@ -3,7 +3,6 @@
 from types import SimpleNamespace
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -101,9 +100,14 @@ def agrees(task, infos, measured, losses, norms, logits):
         np.testing.assert_allclose(measured[prefix + "accuracy"], (outputs.argmax(-1) == y).mean(), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize(
-    ("module", "shape"), [(LinenMLP(HP.dropout), (8,)), (LinenCNN(), (6, 6, 2))], ids=["mlp", "cnn"]
+    ("module", "shape", "name"),
+    [
+        (LinenMLP(HP.dropout), (8,), "sgd"),
+        (LinenMLP(HP.dropout), (8,), "adamw"),
+        (LinenCNN(), (6, 6, 2), "adadelta"),
+    ],
+    ids=["mlp-sgd", "mlp-adamw", "cnn-adadelta"],
 )
 def test_linen_training_is_plain_flax_and_optax(module, shape, name):
     task, state, infos, measured = trained(lambda hp: module, OPTIMIZERS[name], shape)
@@ -138,7 +142,7 @@ def test_linen_training_is_plain_flax_and_optax(module, shape, name):
     )
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", ["adamw", "adadelta"])
 def test_nnx_training_is_plain_flax_and_optax(name):
     task, state, infos, measured = trained(lambda hp, rngs: NnxMLP(hp.dropout, rngs), OPTIMIZERS[name], (8,))
 
@@ -163,38 +167,15 @@ def test_nnx_training_is_plain_flax_and_optax(name):
 
 
 def test_a_state_is_plain_arrays_of_a_fixed_form():
-    task, state, *_ = trained(lambda hp, rngs: NnxMLP(hp.dropout, rngs), OPTIMIZERS["adamw"], (8,))
-    fresh = task.init(HP, task.data, rng.key(7, 3, "init"))
-    assert jax.tree.structure(fresh) == jax.tree.structure(state)
-    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(state))
-    shapes = [[(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(each)] for each in (fresh, state)]
-    assert shapes[0] == shapes[1]
-
-
-def test_lanes_under_vmap_train_as_each_alone():
     task = Supervised(
-        lambda hp: LinenMLP(0.3),
-        lambda hp: optax.sgd(hp.lr, 0.9),
-        train=rows(0, 41, (8,)),
-        valid=rows(1, 13, (8,)),
-        batch_size=BATCH,
+        lambda hp, rngs: NnxMLP(hp.dropout, rngs), lambda hp: optax.adamw(hp.lr), train=rows(0, 100, (8,))
     )
-
-    def run(lr, init_key, step_keys, data):
-        hp = SimpleNamespace(lr=lr)
-
-        def one(state, key):
-            state, info = task.step(hp, state, data, key)
-            return state, info["batch_loss"]
-
-        state, losses = jax.lax.scan(one, task.init(hp, data, init_key), step_keys)
-        return losses, task.evaluate(hp, state, data, init_key)["loss"]
-
-    lrs = jnp.array([0.01, 0.1, 0.3])
-    init_keys = jax.random.split(rng.study_key(0), 3)
-    step_keys = jax.vmap(lambda key: jax.random.split(key, 5))(init_keys)
-    together = jax.jit(jax.vmap(run, in_axes=(0, 0, 0, None)))(lrs, init_keys, step_keys, task.data)
-    for lane in range(3):
-        alone = jax.jit(run)(lrs[lane], init_keys[lane], step_keys[lane], task.data)
-        for many, one in zip(together, alone, strict=True):
-            np.testing.assert_allclose(many[lane], one, rtol=1e-5)
+    fresh, after = jax.eval_shape(
+        lambda data, key: (state := task.init(HP, data, key), task.step(HP, state, data, key)[0]),
+        task.data,
+        rng.key(7, 3, "init"),
+    )
+    assert jax.tree.structure(fresh) == jax.tree.structure(after)
+    shapes = [[(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(each)] for each in (fresh, after)]
+    assert shapes[0] == shapes[1]
+    assert {type(node) for node in (fresh["params"], fresh["extra"])} == {dict}
