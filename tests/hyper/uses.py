@@ -43,7 +43,8 @@ def _signature(tree: Any) -> list[tuple[tuple[int, ...], Any]]:
 
 
 def _arrays(tree: Any) -> list[np.ndarray]:
-    leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype")]
+    """Numbers of a result; random keys are left out."""
+    leaves = [leaf if hasattr(leaf, "dtype") else np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
     return [np.asarray(leaf, np.float64) for leaf in leaves if not jnp.issubdtype(leaf.dtype, jax.dtypes.extended)]
 
 
