@@ -20,8 +20,6 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(
     r"^(?:<!-- (?P<mark>.*?) -->\n)?```(?P<language>\w*)\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-    r"^(?:<!-- (?P<mark>.*?) -->\n)?```(?P<language>\w*)\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL
-)
 NOT_RUN = re.compile(r"not run: needs (\w+)")
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
