@@ -131,6 +131,6 @@ def check_told(configs: Sequence[Config], scores: Any) -> np.ndarray:
         raise ArgumentError(f"scores must be numbers, lower is better, NaN for none; got {scores!r}") from None
     if values.ndim not in (1, 2) or len(values) != len(configs):
         raise ArgumentError(
-            f"scores must be one number (or one row of objectives) a config, {len(configs)} in all; got shape {list(values.shape)}"
+            f"scores must be one number for each of the {len(configs)} configs; got shape {list(values.shape)}"
         )
     return values
