@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import subprocess
+import runpy
 import sys
 import time
 from pathlib import Path
@@ -133,12 +133,9 @@ def open_app(
         "server.headless": str(not browser).lower(),
         "browser.gatherUsageStats": "false",
     }
-    command = [sys.executable, "-m", "streamlit", "run", str(app_script())]
-    command += [f"--{name}={value}" for name, value in flags.items()]
-    try:
-        sys.exit(subprocess.run(command, env={**os.environ, "VTUNE_STORE": location}).returncode)
-    except KeyboardInterrupt:
-        sys.exit(0)
+    os.environ["VTUNE_STORE"] = location
+    sys.argv = ["streamlit", "run", str(app_script()), *(f"--{name}={value}" for name, value in flags.items())]
+    runpy.run_module("streamlit", run_name="__main__", alter_sys=True)
 
 
 def app_script() -> Path:

@@ -30,7 +30,7 @@ def short(value: Any, digits: int = 4) -> str:
         if 0 < abs(float(value)) < 1e-3 or math.isinf(value):
             mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
             return f"{float(mantissa):g}e{int(power)}" if power else mantissa
-        if 10**digits <= abs(value) < 1e7:
+        if 10**digits <= abs(float(value)) < 1e7:
             return f"{value:,.0f}"
         mantissa, _, power = f"{value:.{digits}g}".partition("e")
         return f"{mantissa}e{int(power)}" if power else mantissa
