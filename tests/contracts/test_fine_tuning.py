@@ -40,12 +40,8 @@ class Model(nn.Module):
         return nn.Dense(3, name="head")(x)
 
 
-PRETRAINED = {
-    "params": {name: part for name, part in Model().init(jax.random.key(1), jnp.zeros((1, 8)))["params"].items()}
-}
-FROZEN = {
-    "params": {"body": PRETRAINED["params"]["body"], "adapted": {"body": PRETRAINED["params"]["adapted"]["body"]}}
-}
+PRETRAINED = Model().init(jax.random.key(1), jnp.zeros((1, 8)))["params"]
+FROZEN = {"params": {"body": PRETRAINED["body"], "adapted": {"body": PRETRAINED["adapted"]["body"]}}}
 
 
 def kernels(params):
