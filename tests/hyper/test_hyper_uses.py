@@ -16,10 +16,20 @@ from vtune.hyper import trace_with_ladder
 from vtune.space import Float, Space
 
 USES = {**uses_jax.USES, **uses_linen.USES, **uses_nnx.USES, **uses_optax.USES}
-RARE_OPTIMIZER_ARGUMENTS = [
-    name for name in uses_optax.USES if name.startswith("optax:") and not name.endswith("learning_rate")
-]
-QUICK = sorted(set(USES) - set(RARE_OPTIMIZER_ARGUMENTS) - {"optax: lbfgs, learning_rate"})
+RARE_ARGUMENTS = {name for name in uses_optax.USES if name.startswith("optax:") and not name.endswith("learning_rate")}
+LONG_TO_TRACE = {
+    "optax: lbfgs, learning_rate",
+    "optax: adafactor, learning_rate",
+    "linen: OptimizedLSTM",
+    "linen: GRU",
+    "linen: MGU",
+    "linen: ConvLSTM",
+    "linen: carry",
+    "linen: remat_scan",
+    "nnx: LSTM",
+    "nnx: GRU",
+}
+QUICK = sorted(set(USES) - RARE_ARGUMENTS - LONG_TO_TRACE)
 
 KINDS = {
     "traced": [
@@ -84,8 +94,8 @@ def test_use(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RARE_OPTIMIZER_ARGUMENTS)
-def test_argument_of_an_optimizer(name):
+@pytest.mark.parametrize("name", sorted(RARE_ARGUMENTS | LONG_TO_TRACE))
+def test_use_that_takes_long_or_is_rare(name):
     assert verdict(name).served
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from vtune.hyper.session import Body
+    from vtune.hyper.body import Body
 
 
 class _Reader(Mapping[str, Any]):

@@ -20,7 +20,7 @@ from vtune.errors import VtuneError
 from vtune.hyper.expressions import NUMPY, OPERATORS, Expression, Raised, text
 
 if TYPE_CHECKING:
-    from vtune.hyper.session import Body
+    from vtune.hyper.body import Body
 
 _CONSTANT = (bool, int, float, np.bool_, np.integer, np.floating)
 _NEVER_EQUAL = (type(None), str, bytes, list, tuple, dict, set, frozenset, type)

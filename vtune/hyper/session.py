@@ -7,9 +7,8 @@ Tracers belong to a body: one call of one of these functions inside one trace. T
 from __future__ import annotations
 
 import functools
-import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -17,24 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from vtune.errors import ArgumentError
+from vtune.hyper.body import Body
 from vtune.hyper.config import HP
-from vtune.hyper.expressions import (
-    COMPARISONS,
-    LEAF,
-    Expression,
-    Raised,
-    as_raised,
-    compute,
-    expression,
-    in_order,
-    leaf,
-    plain_value,
-)
+from vtune.hyper.expressions import LEAF, Expression, Raised, as_raised, compute, in_order, leaf, plain_value
 from vtune.hyper.guards import Guard, ask, decided_by
 from vtune.hyper.layout import Columns, Layout
 from vtune.hyper.places import user_place
-from vtune.hyper.scalar import Hyper, StaleHyperError, on_arrays, plain
-from vtune.hyper.text import HyperStr, Reading
+from vtune.hyper.scalar import plain
+from vtune.hyper.text import Reading
 
 if TYPE_CHECKING:
     from vtune.space import Space
@@ -129,7 +118,6 @@ class Session:
                 f"got {dict(exemplar)}, without {', '.join(missing)}"
             )
         self.exemplar = {name: plain_value(exemplar[name]) for name in space}
-        self.space = space
         self.demotion = demotion
         listed = {name: getattr(space[name], "values", None) for name in space}
         self.choices: dict[str, tuple[Any, ...]] = {
@@ -288,113 +276,3 @@ class Session:
         if kind.truth:
             return tracer != 0
         return tracer if kind.dtype is None else jax.lax.convert_element_type(tracer, kind.dtype)
-
-
-@dataclass(eq=False)
-class Body:
-    """One call of a bound function inside one trace: the only holder of tracers."""
-
-    session: Session
-    columns: Columns | None
-    _scalars: dict[str, Hyper] = field(default_factory=dict)
-    _holders: list[weakref.ref[Hyper]] = field(default_factory=list)
-
-    @property
-    def open(self) -> bool:
-        """Whether its tracers may still be used."""
-        return self.columns is not None
-
-    def close(self) -> None:
-        """Drop every tracer: caches may keep Hypers alive."""
-        for reference in self._holders:
-            hyper = reference()
-            if hyper is not None:
-                hyper.drop_tracers()
-        self.columns = None
-        self._holders.clear()
-        self._scalars.clear()
-
-    def hold(self, hyper: Hyper) -> None:
-        """Remember a Hyper that keeps a tracer of its own."""
-        self._holders.append(weakref.ref(hyper))
-
-    def read(self, name: str) -> Any:
-        """What user code gets for `hp.name`."""
-        session, part = self.session, leaf(name)
-        if name in session.demotion.plain:
-            return session.ask("equal", "value", part)
-        if session.numeric(name):
-            if len({type(value) for value in session.choices.get(name, ())}) > 1:
-                session.ask("equal", "type", part)
-            if name in session.demotion.raw:
-                return self._open_columns()["values"][name]
-            return self._scalars.setdefault(name, Hyper(self, part))
-        value = session.ask("equal", "value", part)
-        if not isinstance(value, str):
-            return value
-        reading = Reading(name, self)
-        session.read_text(reading)
-        return HyperStr(value, reading)
-
-    def ask(self, kind: str, function: str, part: Expression, argument: str | None = None) -> Any:
-        """Let the exemplar answer; see `Session.ask`."""
-        self._open_columns()
-        return self.session.ask(kind, function, part, argument)
-
-    def derive(self, op: str, operands: tuple[Any, ...]) -> Hyper:
-        """The scalar that an operation on Hypers of this body and constants gives."""
-        self._open_columns()
-        part = expression(op, *[operand.expression if isinstance(operand, Hyper) else operand for operand in operands])
-        self._settle_kind(part, operands)
-        if self.session.has_column(part):
-            return Hyper(self, part)
-        return Hyper(self, part, self._on_arrays(part, [_tracer(operand) for operand in operands]))
-
-    def _settle_kind(self, part: Expression, operands: tuple[Any, ...]) -> None:
-        """A power of integers is an integer or a float by the sign of the exponent: let it be guarded."""
-        if part.op == "pow" and isinstance(operands[1], Hyper):
-            values = [self.session.value(arg) if isinstance(arg, Expression) else arg for arg in part.args]
-            if all(isinstance(value, int) for value in values):
-                self.session.ask("bool", "bool", expression("ge", operands[1].expression, 0))
-
-    def _on_arrays(self, part: Expression, tracers: list[Any]) -> Any:
-        if part.op == "pow" and isinstance(self.session.value(part), float):
-            tracers = [tracers[0] * 1.0, tracers[1]]
-        return on_arrays(part.op)(*tracers)
-
-    def tracer(self, part: Expression) -> Any:
-        """The tracer of an expression without one of its own."""
-        columns = self._open_columns()
-        if part.op == LEAF:
-            return columns["values"][part.args[0]]
-        if self.session.has_column(part):
-            return self.session.column(part, columns)
-        made: dict[Expression, Any] = {}
-        for inner in in_order([part]):  # the last spare column went meanwhile
-            if inner.op == LEAF:
-                made[inner] = columns["values"][inner.args[0]]
-            else:
-                made[inner] = self._on_arrays(
-                    inner, [made[arg] if isinstance(arg, Expression) else arg for arg in inner.args]
-                )
-        return made[part]
-
-    def position(self, name: str) -> Any:
-        """The tracer of the position of a Choice's value among its values."""
-        return self._open_columns()["choices"][name]
-
-    def truth(self, part: Expression) -> bool:
-        """Whether the expression is a truth value."""
-        return part.op in COMPARISONS or isinstance(self.session.value(part), bool | np.bool_)
-
-    def _open_columns(self) -> Columns:
-        if self.columns is None:
-            raise StaleHyperError(
-                "a hyperparameter was used after the trace that it belongs to had ended; read it from hp inside "
-                "init, step or evaluate, and keep no object that holds it in a global or on self"
-            )
-        return self.columns
-
-
-def _tracer(operand: Any) -> Any:
-    return operand.tracer if isinstance(operand, Hyper) else operand

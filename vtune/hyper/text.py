@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vtune.hyper.session import Body
+    from vtune.hyper.body import Body
 
 
 @dataclass(slots=True, eq=False)
