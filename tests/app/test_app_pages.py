@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -183,3 +184,14 @@ def test_the_app_never_imports_jax(store):
     environment = {"VTUNE_STORE": store, "PYTHONPATH": str(ROOT), "PATH": str(Path(sys.executable).parent)}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.slow
+def test_the_first_steps_that_the_empty_page_shows_make_a_study(app, tmp_path):
+    empty = app(str(tmp_path / "none.db"))
+    script = next(code.value for code in empty.code if "vtune.tune(" in code.value)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    metrics = {metric.label: metric.value for metric in app(str(tmp_path / "vtune.db"), "digits").metric}
+    assert metrics["Trials"] == "64 of 64"
