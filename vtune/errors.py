@@ -2,7 +2,16 @@
 
 
 class VtuneError(Exception):
-    """Base of all errors that vtune raises on purpose."""
+    """Base of all errors that vtune raises on purpose; each is also the built-in error that it resembles.
+
+    Example:
+      >>> import vtune
+      >>> try:
+      ...     vtune.Float(1.0, 0.0)
+      ... except vtune.VtuneError as error:
+      ...     isinstance(error, ValueError)
+      True
+    """
 
 
 class SpaceError(VtuneError, ValueError):

@@ -69,6 +69,13 @@ def plan(
     Raises:
       GuardError: Python asks for the exact value of a continuous hyperparameter; says where.
       TaskError, ArgumentError: what does not fit together.
+
+    Example:
+      >>> import jax.numpy as jnp, vtune
+      >>> task = vtune.Function(lambda hp, key: {"loss": jnp.square(hp.x)})
+      >>> planned = vtune.plan(task, vtune.Space(x=vtune.Float(-1, 1)), trials=64)
+      >>> planned.possible, planned.expected_seconds > 0
+      (1, True)
     """
     base.check(task)
     if not isinstance(space, Space):

@@ -218,8 +218,8 @@ class Loop:
         ended = complete | diverged | stopped
         state = np.where(diverged, TrialState.DIVERGED, np.where(complete, TrialState.COMPLETE, TrialState.STOPPED))
         updates = self._updates(work.seats, trial[ended], state[ended])
-        self._commit(updates, Measurements(trial[known], step[known], values[known]))
         self._tell(trial[ended], np.where(diverged[ended, None], np.nan, scores[ended] * self._signs))
+        self._commit(updates, Measurements(trial[known], step[known], values[known]))
         self._executor.retire(trial[ended])
 
     def _count(self, work: Work) -> None:

@@ -12,7 +12,14 @@ Config = dict[str, Any]
 
 
 class TrialState(enum.StrEnum):
-    """Where a trial is in its life. The last four are terminal; a trial reaches exactly one of them."""
+    """Where a trial is in its life. The last four are terminal; a trial reaches exactly one of them.
+
+    Example:
+      >>> [state.value for state in TrialState if state.terminal]
+      ['complete', 'stopped', 'diverged', 'failed']
+      >>> TrialState.COMPLETE == "complete"
+      True
+    """
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -40,6 +47,11 @@ class Trial:
       metrics: the last value of every metric, by name.
       origin: who wished for it: the proposer's name, or "enqueued".
       error: why it failed; None otherwise.
+
+    Example:
+      >>> trial = Trial(7, {"lr": 0.1}, TrialState.COMPLETE, step=500, score=0.97)
+      >>> trial.config["lr"], trial.state.terminal
+      (0.1, True)
     """
 
     id: int
@@ -54,7 +66,12 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """The metrics of one trial at one step."""
+    """The metrics of one trial at one step.
+
+    Example:
+      >>> Measurement(trial=7, step=100, metrics={"loss": 0.3}).metrics["loss"]
+      0.3
+    """
 
     trial: int
     step: int

@@ -66,6 +66,14 @@ class Explanation:
       memory_bytes: what the blocks' states take.
       expected_seconds: of a plan, or None.
       trials: planned or admitted trials.
+
+    Example:
+      >>> import jax.numpy as jnp, vtune
+      >>> task = vtune.Function(lambda hp, key: {"loss": jnp.square(hp.x) if hp.flat == 0 else jnp.abs(hp.x)})
+      >>> space = vtune.Space(x=vtune.Float(-1, 1), flat=vtune.Int(0, 1))
+      >>> explained = vtune.tune(task, space, trials=16, progress="off").explain()
+      >>> dict(explained.kinds), len(explained.programs)
+      ({'x': 'traced', 'flat': 'guarded'}, 2)
     """
 
     kinds: Mapping[str, str]

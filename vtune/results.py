@@ -24,6 +24,13 @@ class SavedStudy:
       reader: an open reader of the store.
       record: the study's record.
       files: folder in which trained variables are kept; None for a store in memory.
+
+    Example:
+      >>> import jax.numpy as jnp, vtune
+      >>> task = vtune.Function(lambda hp, key: {"loss": jnp.square(hp.x)})
+      >>> study = vtune.tune(task, vtune.Space(x=vtune.Int(-2, 2)), proposer="grid", trials=5, progress="off")
+      >>> study.best.config, study.frame()["loss"].tolist()
+      ({'x': 0}, [4.0, 1.0, 0.0, 1.0, 4.0])
     """
 
     def __init__(self, reader: Reader, record: StudyRecord, files: Path | None):

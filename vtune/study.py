@@ -43,6 +43,15 @@ class Study(SavedStudy):
     """One tuning run, in two steps: made here, started by `run`. `vtune.tune` does both.
 
     Arguments are those of `vtune.tune`.
+
+    Example:
+      >>> import jax.numpy as jnp, vtune
+      >>> task = vtune.Function(lambda hp, key: {"loss": jnp.square(hp.x)})
+      >>> study = vtune.Study(task, vtune.Space(x=vtune.Float(-1, 1)), trials=8, progress="off")
+      >>> study.enqueue([{"x": 0.0}])
+      1
+      >>> study.run().best.config
+      {'x': 0.0}
     """
 
     def __init__(
@@ -390,7 +399,26 @@ def tune(
 
 
 def load(store: str | Path, name: str) -> SavedStudy:
-    """Opens a study read-only, without its task."""
+    """Opens a study read-only, without its task.
+
+    Args:
+      store: path or URL of the store.
+      name: the study's name.
+
+    Raises:
+      StoreError: there is no such store, or no such study in it.
+
+    Example:
+      >>> import tempfile, jax.numpy as jnp, vtune
+      >>> store = tempfile.mkdtemp() + "/vtune.db"
+      >>> task = vtune.Function(lambda hp, key: {"loss": jnp.square(hp.x)})
+      >>> study = vtune.tune(
+      ...     task, vtune.Space(x=vtune.Float(-1, 1)), trials=8, store=store, name="bowl", progress="off"
+      ... )
+      >>> study.close()
+      >>> vtune.load(store, "bowl").state
+      'complete'
+    """
     reader = open_reader(store)
     record = reader.study(name)
     location = reader.location.path

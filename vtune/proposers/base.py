@@ -19,6 +19,9 @@ class Proposer(Protocol):
     Attributes:
       name: what it is called in studies and in `make`.
       space: where its configurations lie.
+
+    A proposer that does not heed scores may say `learns = False`: it is then asked further ahead, so that lanes never
+    wait and every program has a full queue.
     """
 
     name: str

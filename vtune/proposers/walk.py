@@ -25,6 +25,7 @@ class Walk(ABC):
     """
 
     name: ClassVar[str]
+    learns: ClassVar[bool] = False
 
     def __init__(self, space: Space, seed: int) -> None:
         if not isinstance(space, Space):

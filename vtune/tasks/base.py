@@ -15,6 +15,10 @@ class Run:
     Attributes:
       steps: optimizer steps of a full trial.
       eval_every: steps between two measurements.
+
+    Example:
+      >>> Run(steps=500, eval_every=50).steps
+      500
     """
 
     steps: int
@@ -29,6 +33,18 @@ class Task(Protocol):
     id and step. Optional members are found by name: `name` (for the study's default name), `for_run(run)` (a copy that
     knows the `Run`), `variables(hp, state, data)` (what `Study.best_params()` hands out; the state when missing),
     `describe()` (JSON values that a resume compares) and `cost(hp)` (what one step costs, for budgets not in steps).
+
+    Example:
+      >>> class Descent:
+      ...     data = None
+      ...     def init(self, hp, data, key):
+      ...         return {"x": hp.start * 1.0}
+      ...     def step(self, hp, state, data, key):
+      ...         return {"x": state["x"] - hp.lr * 2 * state["x"]}, {}
+      ...     def evaluate(self, hp, state, data, key):
+      ...         return {"loss": state["x"] ** 2}
+      >>> isinstance(Descent(), Task)
+      True
     """
 
     data: Any
