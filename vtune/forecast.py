@@ -9,14 +9,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from vtune import rng as keys
 from vtune.cache import enable_compilation_cache
 from vtune.engine import probe
 from vtune.engine.devices import default_threads
-from vtune.engine.lanes import Block
 from vtune.engine.planner import UNPLACED
 from vtune.engine.strategy import Strategy
 from vtune.errors import ArgumentError
+from vtune.executors.fastest import prepared
 from vtune.executors.local import LocalExecutor
 from vtune.explain import explanation
 from vtune.loop import Tally
@@ -27,8 +26,6 @@ from vtune.tasks import base
 
 MOST_TRACED = 16
 """Programs that a plan traces; beyond them it estimates from the questions that it has seen."""
-TIMED_SECONDS = 0.5
-"""How long the busiest program is run to learn the cost of a step."""
 
 
 def plan(
@@ -48,7 +45,7 @@ def plan(
     """Says what a study would need, without training a trial of it.
 
     Configs are sampled from the space and sorted into programs; the program that most of them need is compiled and
-    run for half a second.
+    run for a moment.
 
     Args:
       task: what would be trained.
@@ -92,13 +89,14 @@ def plan(
     sample = space.fill(space.sample(min(chosen.trials, 1024), np.random.default_rng(chosen.seed)))
     data = jax.device_put(task.data)
     size = probe.state_bytes(task, sample[0], data, rng)
-    how, blocks = probe.choose(
-        bytes_per_lane=size, trials=chosen.trials, threads=host_threads, lanes=lanes, block=block, strategy=strategy
-    )
-    executor = LocalExecutor(
-        task, space, data=data, run=run, strategy=how, blocks=blocks, threads=host_threads, seed=chosen.seed,
-        rng_name=rng,
-    )  # fmt: skip
+
+    def make(how: Strategy, blocks: int) -> LocalExecutor:
+        return LocalExecutor(
+            task, space, data=data, run=run, strategy=how, blocks=blocks, threads=host_threads, seed=chosen.seed,
+            rng_name=rng,
+        )  # fmt: skip
+
+    executor = prepared(make, chosen, size, sample[0], host_threads, lanes=lanes, block=block, strategy=strategy)
     planner = executor.planner
     placed = planner.place(sample)
     while (placed == UNPLACED).any() and len(planner.traced) < MOST_TRACED:
@@ -106,24 +104,13 @@ def plan(
         placed = planner.place(sample)
     counts = np.bincount(placed[placed != UNPLACED], minlength=len(planner.traced))
     busiest = int(counts.argmax())
-    program = planner.compiled[busiest] = planner.traced[busiest].compile()
-    program.step_seconds = _seconds_a_step(program, data, chosen.seed, rng)
+    seconds = executor.seconds_a_lane_step(planner.traced[busiest].exemplar)
+    program = planner.compiled[busiest]
     executor.served = {number: int(count) for number, count in enumerate(counts)}
     executor.close()
     tally = Tally(asked=chosen.trials)
     found = explanation(executor, space, tally, time.perf_counter() - began, host_threads, chosen.seed)
     programs = max(found.possible, len(planner.traced))
     setup = programs * (planner.traced[busiest].seconds + program.compile_seconds)
-    training = chosen.trials * chosen.steps * program.step_seconds / executor.lanes
+    training = chosen.trials * chosen.steps * seconds
     return dataclasses.replace(found, expected_seconds=setup + training)
-
-
-def _seconds_a_step(program: Any, data: Any, seed: int, rng: str) -> float:
-    block = Block(program, jax.random.key_data(keys.study_key(seed, rng)), data)
-    block.admit(np.arange(len(block.trial)), range(len(block.trial)), [program.traced.exemplar] * len(block.trial))
-    steps, seconds = 1, 0.0
-    while seconds < TIMED_SECONDS:
-        block.done[:] = 0
-        seconds = block.advance(steps, steps + 1, steps + 1).seconds
-        steps *= 2
-    return program.step_seconds

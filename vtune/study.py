@@ -18,6 +18,7 @@ from vtune.engine.devices import default_threads
 from vtune.engine.solo import train_alone
 from vtune.engine.strategy import Strategy
 from vtune.errors import ArgumentError, Interrupted, ResultError, StoreError
+from vtune.executors.fastest import prepared
 from vtune.executors.local import LocalExecutor
 from vtune.explain import explanation
 from vtune.forecast import plan
@@ -230,20 +231,21 @@ class Study(SavedStudy):
         choices = dict(self.record.choices)
         first = self._given_space.fill([self._first_config()])[0]
         data = jax.device_put(self.task.data)
-        if "block" in choices:
+
+        def make(strategy: Strategy, blocks: int) -> LocalExecutor:
+            return LocalExecutor(
+                self.task, self._given_space, data=data, run=self._run, strategy=strategy, blocks=blocks,
+                threads=self._threads, seed=self.settings.seed, rng_name=self.settings.rng,
+                status=display.say, waiting=interrupts.check,
+            )  # fmt: skip
+
+        if choices:
             strategy = Strategy(choices["block"], choices["kind"], choices["convolutions"])
-            blocks = choices["blocks"]
+            self._executor = make(strategy, choices["blocks"])
+            self._executor.planner.extend(first)
         else:
             size = probe.state_bytes(self.task, first, data, self.settings.rng)
-            strategy, blocks = probe.choose(
-                bytes_per_lane=size, trials=self.settings.trials, threads=self._threads, **self._layout
-            )
-        self._executor = LocalExecutor(
-            self.task, self._given_space, data=data, run=self._run, strategy=strategy, blocks=blocks,
-            threads=self._threads, seed=self.settings.seed, rng_name=self.settings.rng,
-            status=display.say, waiting=interrupts.check,
-        )  # fmt: skip
-        self._executor.planner.extend(first)
+            self._executor = prepared(make, self.settings, size, first, self._threads, **self._layout)
         return self._executor
 
     def _first_config(self) -> Config:

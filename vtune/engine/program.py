@@ -64,6 +64,11 @@ class Traced:
         """Size of one lane's state."""
         return sum(int(np.prod(leaf.shape)) * np.dtype(leaf.dtype).itemsize for leaf in self.leaves)
 
+    @property
+    def convolves(self) -> bool:
+        """Whether the program holds convolutions as such."""
+        return "stablehlo.convolution" in self.lowered.as_text()
+
     def compile(self) -> Program:
         """Compiles, or takes the executable from the persistent cache."""
         started = time.perf_counter()

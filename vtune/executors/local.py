@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ from vtune.tasks.base import Run
 
 CHUNK_SECONDS = 0.5
 """How long a device call may last: Ctrl-C and the display wait for it."""
+TIMED_SECONDS = 0.2
+"""How long a measurement of the cost of a step must last to be believed."""
+NEVER = 2**31
+"""A step that is not reached."""
 FIRST_STEPS = 16
 """Steps of a program's first chunk, whose time sets the length of the next."""
 
@@ -124,6 +129,27 @@ class LocalExecutor:
         pools = [pool for pool in self._pools if pool is not None]
         chunks = self._workers.run([functools.partial(self._advance, pool) for pool in pools])
         return Work(tuple(seats), tuple((pool.program, chunk) for pool, chunk in zip(pools, chunks, strict=True)))
+
+    def seconds_a_lane_step(self, config: Mapping[str, Any]) -> float:
+        """Runs full blocks side by side for a moment, with trials that are thrown away, and times them.
+
+        Args:
+          config: a filled config, the same in every lane.
+        """
+        program = self.planner.place([config])[0]
+        number = self.planner.extend(config) if program == UNPLACED else int(program)
+        self._compile([number])
+        width, compiled = self.strategy.block, self.planner.compiled[number]
+        blocks = [Block(compiled, self._words, self._data) for _ in range(self.blocks)]
+        for block in blocks:
+            block.admit(np.arange(width), range(width), [config] * width)
+        steps, seconds = 1, 0.0
+        while seconds < TIMED_SECONDS:
+            started = time.perf_counter()
+            self._workers.run([functools.partial(block.advance, steps, NEVER, NEVER) for block in blocks])
+            seconds = time.perf_counter() - started
+            steps *= 2
+        return seconds / (steps // 2) / self.lanes
 
     def retire(self, trials: np.ndarray) -> None:
         """Frees the lanes of trials that have ended."""

@@ -1,0 +1,113 @@
+"""Finds out, before the first trial, how this machine runs a task's steps fastest, by running some."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+
+from vtune.engine.probe import choose
+from vtune.engine.strategy import Strategy
+from vtune.executors.local import LocalExecutor
+
+WORTH = 30.0
+"""A candidate is tried only where the whole run is expected to take this many times as long as trying it."""
+FASTER = 0.95
+"""A candidate is taken if a lane-step takes less than this share of the time."""
+
+
+def prepared(
+    make: Callable[[Strategy, int], LocalExecutor],
+    settings: Any,
+    bytes_per_lane: int,
+    exemplar: Mapping[str, Any],
+    threads: int,
+    *,
+    lanes: int | str,
+    block: int | str,
+    strategy: Strategy | str,
+) -> LocalExecutor:
+    """Settles what the user left open and makes the executor, with the program of the exemplar traced in it.
+
+    Args:
+      make: makes an executor from a strategy and a number of blocks.
+      settings: the study's numbers.
+      bytes_per_lane: size of one trial's state.
+      exemplar: a filled config.
+      threads: host threads.
+      lanes: trials side by side, or "auto".
+      block: lanes of one executable, or "auto".
+      strategy: "auto", "vmap", "map", "host", or a `Strategy` that is taken as it is.
+
+    Raises:
+      ArgumentError: values that cannot be, or that contradict each other.
+    """
+    chosen, blocks = choose(
+        bytes_per_lane=bytes_per_lane, trials=settings.trials, threads=threads, lanes=lanes, block=block,
+        strategy=strategy,
+    )  # fmt: skip
+    return fastest(
+        lambda other: make(other, blocks), chosen, exemplar, lane_steps=settings.trials * settings.steps,
+        any_kind=strategy == "auto", any_width=(lanes, block, strategy) == ("auto",) * 3,
+    )  # fmt: skip
+
+
+def fastest(
+    make: Callable[[Strategy], LocalExecutor],
+    strategy: Strategy,
+    exemplar: Mapping[str, Any],
+    *,
+    lane_steps: int,
+    any_kind: bool,
+    any_width: bool,
+) -> LocalExecutor:
+    """Makes the executor whose lane-steps are quickest, with the program of the exemplar traced in it.
+
+    Convolutions under `vmap` inside a loop are tens of times slower on a CPU than products with a matrix of patches,
+    so that patches are taken there at once. Other ways are measured, and only in runs that are long enough.
+
+    Args:
+      make: makes an executor that runs by a strategy.
+      strategy: what would be taken without measuring.
+      exemplar: a filled config.
+      lane_steps: steps of all trials together.
+      any_kind: whether the way that steps run is open.
+      any_width: whether the block width is open.
+    """
+    executor = make(strategy)
+    traced = executor.planner.traced[executor.planner.extend(exemplar)]
+    candidates: list[Strategy] = []
+    if any_width:
+        candidates += [
+            dataclasses.replace(strategy, block=width) for width in (strategy.block * 2, strategy.block // 2)
+        ]
+    if any_kind and jax.default_backend() == "cpu" and traced.convolves:
+        strategy = dataclasses.replace(strategy, convolutions="patches")
+        candidates = [Strategy(1, "host"), dataclasses.replace(strategy, kind="map")]
+        executor = make(strategy)
+        executor.planner.extend(exemplar)
+    return _quickest(make, executor, candidates, exemplar, lane_steps)
+
+
+def _quickest(
+    make: Callable[[Strategy], LocalExecutor],
+    executor: LocalExecutor,
+    candidates: Sequence[Strategy],
+    exemplar: Mapping[str, Any],
+    lane_steps: int,
+) -> LocalExecutor:
+    if not candidates:
+        return executor
+    seconds = executor.seconds_a_lane_step(exemplar)
+    for candidate in candidates:
+        program = executor.planner.compiled[0]
+        if lane_steps * seconds < WORTH * (program.traced.seconds + program.compile_seconds):
+            break
+        other = make(candidate)
+        taken = other.seconds_a_lane_step(exemplar)
+        if taken < FASTER * seconds:
+            executor, other, seconds = other, executor, taken
+        other.close()
+    return executor
