@@ -34,6 +34,7 @@ class Tally:
       live_steps: lane-steps of live trials.
       dispatched_steps: lane-steps dispatched.
       device_seconds: thread-seconds in which blocks ran.
+      store_seconds: seconds in which the store was written.
       chunks: (program, steps, measured, seconds) of the latest chunks, from which the cost of measuring is estimated.
     """
 
@@ -44,6 +45,7 @@ class Tally:
     live_steps: int = 0
     dispatched_steps: int = 0
     device_seconds: float = 0.0
+    store_seconds: float = 0.0
     chunks: list[tuple[int, int, bool, float]] = field(default_factory=list)
 
     @property
@@ -288,9 +290,11 @@ class Loop:
             clock=self._clock, new_trials=tuple(self._new), trial_updates=updates, measurements=measurements,
             study={"choices": choices, **fields},
         )  # fmt: skip
+        started = time.perf_counter()
         self._writer.commit(self._study, commit)
         self._mark([trial.queued for trial in self._new if trial.queued is not None])
         self._new.clear()
+        self.tally.store_seconds += time.perf_counter() - started
 
     def _tell(self, trial: np.ndarray, scores: np.ndarray) -> None:
         if not len(trial):

@@ -62,7 +62,7 @@ class Explanation:
       threads: host threads.
       occupancy: lane-steps of live trials over lane-steps dispatched; None before anything ran.
       evaluation_share: estimated share of the device time that measuring takes; None where it cannot be told yet.
-      seconds: where the time went: "trace", "compile", "device", "other", "total".
+      seconds: where the time went: "trace", "compile" (summed over threads), "device" (a thread), "store", "total".
       memory_bytes: what the blocks' states take.
       expected_seconds: of a plan, or None.
       trials: planned or admitted trials.
