@@ -49,8 +49,12 @@ def explanation(
         occupancy=tally.occupancy if tally.dispatched_steps else None,
         evaluation_share=evaluation_share(tally.chunks),
         seconds={
-            "trace": traces, "compile": compiles, "device": device, "store": tally.store_seconds, "total": seconds
-        },  # fmt: skip
+            "trace": traces,
+            "compile": compiles,
+            "device": device,
+            "store": tally.store_seconds,
+            "total": seconds,
+        },
         memory_bytes=executor.lanes * max((traced.bytes_per_lane for traced in planner.traced), default=0),
     )
 

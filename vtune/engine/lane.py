@@ -76,10 +76,9 @@ class LaneTask:
         """Names of the measured values, in the order of the columns of a chunk's result."""
         return self.step_names + self.evaluate_names
 
-    def trial_key(self, study_words: Any, trial: Any) -> Any:
-        """The key of a trial: study words are the study key's raw words, `trial` its id (uint32)."""
-        study = jax.random.wrap_key_data(study_words, impl=rng.implementation(self.rng_name))
-        return rng.trial_key(study, trial)
+    def trial_key(self, words: Any, trial: Any) -> Any:
+        """The key of a trial, from the study's seed as uint32[2] (see `rng.seed_words`) and the trial's id."""
+        return rng.trial_key(rng.study_key_of(words, self.rng_name), trial)
 
     def init(self, hp: Any, data: Any, trial_key: Any) -> list[Any]:
         """The leaves of a fresh state."""

@@ -46,7 +46,7 @@ class Block:
 
     Args:
       program: the compiled program that trains the lanes.
-      words: raw words of the study key.
+      words: the study's seed as uint32[2].
       data: the task's data, on the device.
     """
 
@@ -135,4 +135,9 @@ class Block:
 
     def leaves(self, lane: int) -> list[np.ndarray]:
         """A copy of one lane's state, taken before its buffers are donated to the next chunk."""
-        return [np.array(leaf[lane]) for leaf in self._state[0]]
+        return [np.asarray(leaf) for leaf in _one_lane(self._state[0], lane)]
+
+
+@jax.jit
+def _one_lane(leaves: list[Any], lane: Any) -> list[Any]:
+    return [leaf[lane] for leaf in leaves]

@@ -17,7 +17,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
-from vtune import rng
 from vtune.engine.lane import LaneTask, StateLeaf
 from vtune.engine.strategy import Strategy
 from vtune.hyper import Guard, Layout, trace_with_ladder
@@ -82,7 +81,7 @@ class Program:
 
     Attributes:
       traced: guards, layout and names.
-      executable: (state, lane table uint32[4, lanes], clock uint32[2], columns, study words, data) ->
+      executable: (state, lane table uint32[4, lanes], clock uint32[2], columns, seed words, data) ->
         (state, values float32[lanes, metrics], finite bool[lanes]); the state is donated.
       compile_seconds: what the compiler or the persistent cache took.
       step_seconds: the last measured seconds of one step of a block; None before the first chunk.
@@ -103,8 +102,8 @@ class Program:
         """The state of a block in which no lane has begun."""
         traced = self.traced
         lanes = traced.strategy.block
-        leaves = [jnp.zeros((lanes, *leaf.shape), leaf.dtype) for leaf in traced.leaves]
-        return leaves, jnp.zeros((lanes, 2, MOST_STEP_METRICS), jnp.float32)
+        leaves = [np.zeros((lanes, *leaf.shape), leaf.dtype) for leaf in traced.leaves]
+        return leaves, np.zeros((lanes, 2, MOST_STEP_METRICS), np.float32)
 
 
 def trace(task: Any, space: Any, exemplar: Mapping[str, Any], data: Any, strategy: Strategy, rng_name: str) -> Traced:
@@ -151,8 +150,7 @@ def trace(task: Any, space: Any, exemplar: Mapping[str, Any], data: Any, strateg
 def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
     shape = jax.ShapeDtypeStruct
     column = session.abstract_columns(None)
-    words = jax.eval_shape(lambda: jax.random.key_data(rng.study_key(0, lane.rng_name)))
-    row, clock = shape((4,), jnp.uint32), shape((2,), jnp.uint32)
+    row, clock, words = shape((4,), jnp.uint32), shape((2,), jnp.uint32), shape((2,), jnp.uint32)
 
     def init_lane(hp: Any, row: Any, words: Any, data: Any) -> Any:
         return lane.init(hp, data, lane.trial_key(words, row[IDS]))

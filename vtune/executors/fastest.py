@@ -14,6 +14,8 @@ from vtune.executors.local import LocalExecutor
 
 WORTH = 30.0
 """A candidate is tried only where the whole run is expected to take this many times as long as trying it."""
+GLANCE_SECONDS = 0.02
+"""How long a program runs to see whether trying others can be worth it."""
 FASTER = 0.95
 """A candidate is taken if a lane-step takes less than this share of the time."""
 
@@ -100,11 +102,12 @@ def _quickest(
 ) -> LocalExecutor:
     if not candidates:
         return executor
-    seconds = executor.seconds_a_lane_step(exemplar)
+    seconds = executor.seconds_a_lane_step(exemplar, GLANCE_SECONDS)
     for candidate in candidates:
         program = executor.planner.compiled[0]
         if lane_steps * seconds < WORTH * (program.traced.seconds + program.compile_seconds):
             break
+        seconds = executor.seconds_a_lane_step(exemplar)
         other = make(candidate)
         taken = other.seconds_a_lane_step(exemplar)
         if taken < FASTER * seconds:

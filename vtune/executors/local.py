@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 
 from vtune import rng
@@ -23,8 +22,6 @@ from vtune.tasks.base import Run
 
 CHUNK_SECONDS = 0.5
 """How long a device call may last: Ctrl-C and the display wait for it."""
-TIMED_SECONDS = 0.2
-"""How long a measurement of the cost of a step must last to be believed."""
 NEVER = 2**31
 """A step that is not reached."""
 FIRST_STEPS = 16
@@ -95,7 +92,7 @@ class LocalExecutor:
         self._waiting = waiting
         self._space = space
         self._data = data
-        self._words = jax.random.key_data(rng.study_key(seed, rng_name))
+        self._words = rng.seed_words(seed)
         self._workers = Workers(threads)
         self.planner = Planner(lambda config: trace(task, space, config, data, strategy, rng_name))
         self._unplaced: deque[tuple[int, Mapping[str, Any]]] = deque()
@@ -130,11 +127,12 @@ class LocalExecutor:
         chunks = self._workers.run([functools.partial(self._advance, pool) for pool in pools])
         return Work(tuple(seats), tuple((pool.program, chunk) for pool, chunk in zip(pools, chunks, strict=True)))
 
-    def seconds_a_lane_step(self, config: Mapping[str, Any]) -> float:
+    def seconds_a_lane_step(self, config: Mapping[str, Any], least_seconds: float = 0.2) -> float:
         """Runs full blocks side by side for a moment, with trials that are thrown away, and times them.
 
         Args:
           config: a filled config, the same in every lane.
+          least_seconds: how long the last measurement must take to be believed.
         """
         program = self.planner.place([config])[0]
         number = self.planner.extend(config) if program == UNPLACED else int(program)
@@ -144,12 +142,12 @@ class LocalExecutor:
         for block in blocks:
             block.admit(np.arange(width), range(width), [config] * width)
         steps, seconds = 1, 0.0
-        while seconds < TIMED_SECONDS:
+        while seconds < least_seconds:
             started = time.perf_counter()
             self._workers.run([functools.partial(block.advance, steps, NEVER, NEVER) for block in blocks])
             seconds = time.perf_counter() - started
-            steps *= 2
-        return seconds / (steps // 2) / self.lanes
+            steps *= 4
+        return seconds / (steps // 4) / self.lanes
 
     def retire(self, trials: np.ndarray) -> None:
         """Frees the lanes of trials that have ended."""

@@ -10,6 +10,7 @@ import operator
 from typing import SupportsIndex
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from vtune.errors import ArgumentError
@@ -37,8 +38,35 @@ def study_key(seed: SupportsIndex, rng: str = "pcg") -> jax.Array:
       >>> jax.random.uniform(study_key(0)) == jax.random.uniform(study_key(2**32))
       Array(False, dtype=bool)
     """
+    return study_key_of(seed_words(seed), rng)
+
+
+def seed_words(seed: SupportsIndex) -> np.ndarray:
+    """Returns a seed as an array that programs take as an argument: its low and its high 32 bits, uint32[2].
+
+    Raises:
+      ArgumentError: the seed is out of range or no whole number.
+
+    Example:
+      >>> seed_words(2**32 + 7).tolist()
+      [7, 1]
+    """
     number = _whole(seed, "seed", 64)
-    low, high = np.uint32(number % 2**32), np.uint32(number >> 32)
+    return np.array([number % 2**32, number >> 32], np.uint32)
+
+
+def study_key_of(words: jax.typing.ArrayLike, rng: str = "pcg") -> jax.Array:
+    """Returns `study_key` of a seed that may be traced.
+
+    Args:
+      words: from `seed_words`, uint32[2].
+      rng: the generator, "pcg" or "threefry".
+
+    Example:
+      >>> bool(study_key_of(seed_words(5)) == study_key(5))
+      True
+    """
+    low, high = jnp.asarray(words)
     return jax.random.fold_in(jax.random.key(low, impl=implementation(rng)), high)
 
 
