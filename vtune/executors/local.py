@@ -142,12 +142,12 @@ class LocalExecutor:
         for block in blocks:
             block.admit(np.arange(width), range(width), [config] * width)
         steps, seconds = 1, 0.0
-        while seconds < least_seconds:
+        while steps <= FIRST_STEPS or seconds < least_seconds:
             started = time.perf_counter()
             self._workers.run([functools.partial(block.advance, steps, NEVER, NEVER) for block in blocks])
             seconds = time.perf_counter() - started
-            steps *= 4
-        return seconds / (steps // 4) / self.lanes
+            steps *= FIRST_STEPS
+        return seconds / (steps // FIRST_STEPS) / self.lanes
 
     def retire(self, trials: np.ndarray) -> None:
         """Frees the lanes of trials that have ended."""
