@@ -76,9 +76,13 @@ class LaneTask:
         """Names of the measured values, in the order of the columns of a chunk's result."""
         return self.step_names + self.evaluate_names
 
-    def trial_key(self, words: Any, trial: Any) -> Any:
-        """The key of a trial, from the study's seed as uint32[2] (see `rng.seed_words`) and the trial's id."""
-        return rng.trial_key(rng.study_key_of(words, self.rng_name), trial)
+    def trial_words(self, seed: Any, trial: Any) -> Any:
+        """The raw words of a trial's key, from the seed as uint32[2] (see `rng.seed_words`) and the trial's id."""
+        return jax.random.key_data(rng.trial_key(rng.study_key_of(seed, self.rng_name), trial))
+
+    def trial_key(self, words: Any) -> Any:
+        """The key of a trial, from `trial_words`."""
+        return jax.random.wrap_key_data(words, impl=rng.implementation(self.rng_name))
 
     def init(self, hp: Any, data: Any, trial_key: Any) -> list[Any]:
         """The leaves of a fresh state."""

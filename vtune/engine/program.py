@@ -152,13 +152,15 @@ def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
     column = session.abstract_columns(None)
     row, clock, words = shape((4,), jnp.uint32), shape((2,), jnp.uint32), shape((2,), jnp.uint32)
 
-    def init_lane(hp: Any, row: Any, words: Any, data: Any) -> Any:
-        return lane.init(hp, data, lane.trial_key(words, row[IDS]))
+    trial_words, trial = traced_once(lane.trial_words, words, shape((), jnp.uint32))
 
-    init, leaves = traced_once(session.bind(init_lane), column, row, words, data)
+    def init_lane(hp: Any, trial: Any, data: Any) -> Any:
+        return lane.init(hp, data, lane.trial_key(trial))
 
-    def chunk_of_lane(hp: Any, leaves: Any, sums: Any, row: Any, clock: Any, words: Any, data: Any) -> Any:
-        key = lane.trial_key(words, row[IDS])
+    init, leaves = traced_once(session.bind(init_lane), column, trial, data)
+
+    def chunk_of_lane(hp: Any, leaves: Any, sums: Any, row: Any, clock: Any, trial: Any, data: Any) -> Any:
+        key = lane.trial_key(trial)
         done = row[START] + clock[COUNT]
         step, (_, one) = traced_once(lambda x, t: lane.step(hp, x, data, key, t), leaves, row[START])
         evaluate, measured = traced_once(lambda x, t: lane.evaluate(hp, x, data, key, t), leaves, done)
@@ -173,23 +175,26 @@ def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
             jax.lax.fori_loop(jnp.uint32(0), clock[COUNT], accumulate, carry) if strategy.loop else accumulate(0, carry)
         )
         leaves, totals = carry
-        nothing = jnp.full(measured.shape, jnp.nan, jnp.float32)
-        measured = jax.lax.cond(clock[MEASURE] > 0, lambda: evaluate(leaves, done), lambda: nothing)
+        measured, finite = jax.lax.cond(
+            clock[MEASURE] > 0,
+            lambda: (evaluate(leaves, done), _all_finite(leaves)),
+            lambda: (jnp.full(measured.shape, jnp.nan, jnp.float32), jnp.bool_(True)),
+        )
         average = jnp.where(totals[1] > 0, totals[0] / totals[1], jnp.nan)
-        finite = jnp.stack([jnp.bool_(True), *(jnp.isfinite(x).all() for x in leaves if _floating(x))]).all()
         sums = sums.at[:, : one.shape[0]].set(jnp.where(row[DUE] > 0, 0.0, totals))
         return leaves, sums, jnp.concatenate([average, measured]), finite
 
     chunk, _ = traced_once(
-        session.bind(chunk_of_lane), column, leaves, shape((2, MOST_STEP_METRICS), jnp.float32), row, clock, words, data
+        session.bind(chunk_of_lane), column, leaves, shape((2, MOST_STEP_METRICS), jnp.float32), row, clock, trial, data
     )
 
     def run(state: Any, table: Any, clock: Any, columns: Any, words: Any, data: Any) -> Any:
         leaves, sums = state
         fresh = table[FRESH] > 0
+        trials = jax.vmap(lambda trial: trial_words(words, trial))(table[IDS])
 
         def admit() -> Any:
-            new = strategy.batch(lambda column, row: init(column, row, words, data), columns, table.T)
+            new = strategy.batch(lambda column, trial: init(column, trial, data), columns, trials)
             return [
                 jnp.where(fresh.reshape((-1,) + (1,) * (a.ndim - 1)), a, b) for a, b in zip(new, leaves, strict=True)
             ]
@@ -197,8 +202,9 @@ def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
         leaves = jax.lax.cond(fresh.any(), admit, lambda: leaves)
         sums = jnp.where(fresh[:, None, None], 0.0, sums)
         leaves, sums, values, finite = strategy.batch(
-            lambda column, x, s, row: chunk(column, x, s, row, clock, words, data), columns, leaves, sums, table.T
-        )
+            lambda column, x, s, row, trial: chunk(column, x, s, row, clock, trial, data),
+            columns, leaves, sums, table.T, trials,
+        )  # fmt: skip
         return (leaves, sums), values, finite
 
     lanes = strategy.block
@@ -217,5 +223,6 @@ def traced_once(function: Any, *arguments: Any) -> tuple[Any, Any]:
     return lambda *given: jax.tree.unflatten(structure, traced(*jax.tree.leaves(given))), shapes
 
 
-def _floating(x: Any) -> bool:
-    return bool(jnp.issubdtype(x.dtype, jnp.inexact))
+def _all_finite(leaves: Any) -> Any:
+    floating = [leaf.ravel() for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    return jnp.isfinite(jnp.concatenate(floating)).all() if floating else jnp.bool_(True)
