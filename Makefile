@@ -30,7 +30,7 @@ bench: $(READY)
 	$(BIN)/python experiments/bench_drivers.py
 
 screenshots: $(READY) browser
-	$(BIN)/python experiments/screenshots.py
+	$(BIN)/python tests/app/screenshots.py build/screenshots
 
 # The browser tests drive Debian's Chromium; without it, and without the right to install it, they are skipped by name.
 browser:
