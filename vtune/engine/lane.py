@@ -100,9 +100,14 @@ class LaneTask:
             definition = jax.tree.structure(fresh)
         return jax.tree.unflatten(definition, [s.from_plain(x) for s, x in zip(self.leaves, leaves, strict=True)])
 
-    def step(self, hp: Any, leaves: Sequence[Any], data: Any, trial_key: Any, step: Any) -> tuple[list[Any], Any]:
-        """One training step: the next leaves and the step's scalars as float32[len(step_names)]."""
-        key = rng.step_key(trial_key, "model", step)
+    def step(
+        self, hp: Any, leaves: Sequence[Any], data: Any, trial_key: Any, model_key: Any, step: Any
+    ) -> tuple[list[Any], Any]:
+        """One training step: the next leaves and the step's scalars as float32[len(step_names)].
+
+        The key of the step is folded from `model_key`, the trial's key for "model", which is the same in every step.
+        """
+        key = jax.random.fold_in(model_key, step)
         result = self.task.step(hp, self.state(hp, leaves, data, trial_key), data, key)
         if not (isinstance(result, tuple) and len(result) == 2):
             raise TaskError(f"`step` must return (state, {{name: scalar}}), not {type(result).__name__}")

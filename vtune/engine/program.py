@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
+from vtune import rng
 from vtune.engine.lane import LaneTask, StateLeaf
 from vtune.engine.strategy import Strategy
 from vtune.hyper import Guard, Layout, trace_with_ladder
@@ -161,8 +162,9 @@ def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
 
     def chunk_of_lane(hp: Any, leaves: Any, sums: Any, row: Any, clock: Any, trial: Any, data: Any) -> Any:
         key = lane.trial_key(trial)
+        model = rng.purpose_key(key, "model")
         done = row[START] + clock[COUNT]
-        step, (_, one) = traced_once(lambda x, t: lane.step(hp, x, data, key, t), leaves, row[START])
+        step, (_, one) = traced_once(lambda x, t: lane.step(hp, x, data, key, model, t), leaves, row[START])
         evaluate, measured = traced_once(lambda x, t: lane.evaluate(hp, x, data, key, t), leaves, done)
 
         def accumulate(i: Any, carry: Any) -> Any:

@@ -60,7 +60,7 @@ def implementation(name: str) -> Hashable:
             key_shape=(2,),
             seed=_seed,
             split=_split,
-            random_bits=_random_bits,
+            random_bits=random_bits,
             fold_in=_fold_in,
             name="vtune_pcg",
             tag="pcg",
@@ -84,7 +84,8 @@ def _fold_in(key: jax.Array, data: jax.Array | int) -> jax.Array:
     return _derive(key[0], key[1], data, _FOLD_IN)
 
 
-def _random_bits(key: jax.Array, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
+def random_bits(key: jax.Array, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
+    """The bits of the generator "pcg" for the two words of a key: uint{bit_width} of that shape."""
     seeds = _derive(key[0], key[1], 0, _BITS)
     low, high = _hash_index(_indices(shape), seeds[0], seeds[1])
     if bit_width == 64:

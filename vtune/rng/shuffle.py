@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from vtune.errors import ArgumentError
+from vtune.rng.generator import random_bits
 
 _ROUNDS = 24
 
@@ -23,7 +24,7 @@ def permuted(key: jax.Array, positions: jax.typing.ArrayLike, n: SupportsIndex) 
     and n, in O(1) memory and in constant time, so that lanes with different keys never wait for one another.
 
     Args:
-      key: a typed key, []; the same key gives the same order.
+      key: a typed key, []; the same key gives the same order. Of any generator: the rounds draw from the cheap one.
       positions: whole numbers from 0 to n - 1, any shape.
       n: how many there are, from 1 to 2**31 - 1; static.
 
@@ -43,7 +44,7 @@ def permuted(key: jax.Array, positions: jax.typing.ArrayLike, n: SupportsIndex) 
     x = jnp.asarray(positions)
     if not jnp.issubdtype(x.dtype, jnp.integer):
         raise ArgumentError(f"The positions of a shuffle are whole numbers; an array of {x.dtype} was given.")
-    words = jax.random.bits(key, (3, _ROUNDS), jnp.uint32)
+    words = random_bits(jax.random.key_data(key).ravel()[:2], 32, (3, _ROUNDS))
 
     def change_places(x: jax.Array, words: tuple[jax.Array, ...]) -> tuple[jax.Array, None]:
         pairing, multiplier, offset = words
