@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -222,6 +223,7 @@ class Study(SavedStudy):
         if resume:
             known = {study.name: study for study in self._writer.reader().studies()}
             if name in known:
+                _same_task(known[name], _description(self.task))
                 return _same(known[name], wanted)
         return self._writer.create(wanted)
 
@@ -264,8 +266,6 @@ class Study(SavedStudy):
         record = self.record
         traced = executor.planner.traced[0]
         check_metrics(traced.metrics, self.settings.objectives, self._given_space)
-        if not record.choices:
-            self._writer.update(self._study, metrics=traced.metrics)
         choices = {
             "block": executor.strategy.block,
             "kind": executor.strategy.kind,
@@ -275,7 +275,11 @@ class Study(SavedStudy):
             "jax": jax.__version__,
             "backend": jax.default_backend(),
             "machine": platform.machine(),
+            "task": _description(self.task),
         }
+        if not record.choices:
+            written = {**choices, "proposer": self._proposer.state()}
+            self._writer.update(self._study, metrics=traced.metrics, choices=written)
         loop = Loop(
             study=self._study, settings=self.settings, space=self._given_space, metrics=traced.metrics,
             proposer=self._proposer, scheduler=self._scheduler, executor=executor, writer=self._writer,
@@ -448,6 +452,21 @@ def _configs(configs: Iterable[Config]) -> list[Config]:
     if isinstance(configs, Mapping):
         raise ArgumentError("configurations must be a list of dicts; one dict was given: put it in a list")
     return list(configs)
+
+
+def _description(task: Any) -> dict[str, Any]:
+    """What a task says of itself, as the JSON values that a store gives back."""
+    return json.loads(json.dumps(task.describe())) if hasattr(task, "describe") else {}
+
+
+def _same_task(stored: StudyRecord, now: Mapping[str, Any]) -> None:
+    before = stored.choices.get("task", now)
+    for part in sorted(set(before) | set(now)):
+        if before.get(part) != now.get(part):
+            raise StoreError(
+                f"study {stored.name!r} cannot go on: the task's {part} was {before.get(part)!r} and is now "
+                f"{now.get(part)!r}. Give the task that it was begun with, or another name."
+            )
 
 
 def _same(stored: StudyRecord, wanted: StudyRecord) -> StudyRecord:
