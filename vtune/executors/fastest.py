@@ -14,6 +14,8 @@ from vtune.executors.local import LocalExecutor
 
 WORTH = 30.0
 """A candidate is tried only where the whole run is expected to take this many times as long as trying it."""
+IMAGE_BLOCK = 8
+"""Block width where lanes run one after another: enough to hand over seldom, few enough to leave few lanes empty."""
 GLANCE_SECONDS = 0.02
 """How long a program runs to see whether trying others can be worth it."""
 FASTER = 0.95
@@ -68,7 +70,8 @@ def fastest(
     """Makes the executor whose lane-steps are quickest, with the program of the exemplar traced in it.
 
     Convolutions under `vmap` inside a loop are tens of times slower on a CPU than products with a matrix of patches,
-    so that patches are taken there at once. Other ways are measured, and only in runs that are long enough.
+    and the patches of one lane fill a core's cache: there patches, one lane after another, are taken at once.
+    Other ways are measured, and only in runs that are long enough.
 
     Args:
       make: makes an executor that runs by a strategy.
@@ -86,8 +89,9 @@ def fastest(
             dataclasses.replace(strategy, block=width) for width in (strategy.block * 2, strategy.block // 2)
         ]
     if any_kind and jax.default_backend() == "cpu" and traced.convolves:
-        strategy = dataclasses.replace(strategy, convolutions="patches")
-        candidates = [Strategy(1, "host"), dataclasses.replace(strategy, kind="map")]
+        width = min(strategy.block, IMAGE_BLOCK) if any_width else strategy.block
+        strategy = Strategy(width, "map", "patches")
+        candidates = [Strategy(width, "vmap", "patches"), Strategy(1, "host")]
         executor = make(strategy)
         executor.planner.extend(exemplar)
     return _quickest(make, executor, candidates, exemplar, lane_steps)
