@@ -48,7 +48,7 @@ def test_a_finished_study_is_shown_and_stays_chosen_from_page_to_page(app, chrom
     sync_api.expect(page.get_by_text("40 of 40").first).to_be_visible(timeout=WAIT)
     for name in ("Trials", "History", "Curves"):
         page.get_by_role("link", name=name).click()
-        sync_api.expect(page.get_by_role("heading", name=name)).to_be_visible(timeout=WAIT)
+        sync_api.expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible(timeout=WAIT)
         page.wait_for_url(re.compile(f"{name.lower()}.*study=finished"), timeout=WAIT)
     sync_api.expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=WAIT)
 
@@ -69,7 +69,7 @@ def test_a_click_on_a_row_opens_that_trial(app, chromium):
 def test_a_running_study_grows_without_a_reload_and_ends_by_itself(app, chromium):
     store, address = app
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.getenv("PYTHONPATH", "")])}
-    script = [sys.executable, str(ROOT / "tests" / "app" / "fake_study.py"), store, "growing", "20"]
+    script = [sys.executable, str(ROOT / "tests" / "app" / "fake_study.py"), store, "growing", "40"]
     with subprocess.Popen(script, env=environment) as other:
         page = chromium.new_page()
         count = page.get_by_text(re.compile(r"^\d+ of 108$")).first
