@@ -72,7 +72,7 @@ def test_a_running_study_grows_without_a_reload_and_ends_by_itself(app, chromium
     script = [sys.executable, str(ROOT / "tests" / "app" / "fake_study.py"), store, "growing", "40"]
     with subprocess.Popen(script, env=environment) as other:
         page = chromium.new_page()
-        count = page.get_by_text(re.compile(r"^\d+ of 108$")).first
+        count = page.get_by_text(re.compile(r"^\d+ of 208$")).first
         for _ in range(30):
             page.goto(f"{address}/?study=growing")
             if page.get_by_text("running").first.is_visible():
@@ -83,13 +83,13 @@ def test_a_running_study_grows_without_a_reload_and_ends_by_itself(app, chromium
         first = int(count.inner_text().split()[0])
         page.wait_for_function(
             "first => [...document.querySelectorAll('[data-testid=stMetricValue]')]"
-            ".some(e => / of 108/.test(e.innerText) && parseInt(e.innerText) > first)",
+            ".some(e => / of 208/.test(e.innerText) && parseInt(e.innerText) > first)",
             arg=first,
             timeout=WAIT,
         )
         sync_api.expect(page.get_by_text(re.compile("^Updated")).first).to_be_visible(timeout=WAIT)
-        sync_api.expect(page.get_by_text("108 of 108").first).to_be_visible(timeout=WAIT)
-        assert first < 108
+        sync_api.expect(page.get_by_text("208 of 208").first).to_be_visible(timeout=WAIT)
+        assert first < 208
         assert page.evaluate("window.loadedOnce")
         assert other.wait(60) == 0
 
