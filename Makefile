@@ -10,7 +10,7 @@ run: $(READY)
 	$(BIN)/python experiments/digits.py
 
 test: $(READY) browser
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(READY) browser
 	$(BIN)/python -m pytest -m slow

@@ -54,8 +54,9 @@ def test_a_trial_in_a_batch_is_the_trial_alone(name):
         mine = curves_of(study, [trial]).set_index("step")
         for step, metrics in by_hand.items():
             for metric, value in metrics.items():
+                where = f"{name}, trial {trial}, {config}, {metric} at step {step}"
                 np.testing.assert_allclose(
-                    mine.loc[step, metric], value, rtol=2e-4, atol=2e-6, err_msg=f"{name}, {config}, {metric}, {step}"
+                    mine.loc[step, metric], value, rtol=TOLERANCE[optimizer], atol=2e-6, err_msg=where
                 )
 
 
@@ -171,4 +172,4 @@ def test_every_trial_is_trained_once(trials, block, lanes):
 
 def test_steps_that_are_no_multiple_of_the_interval_end_with_a_measurement():
     study = vtune.tune(CASES["own task"][0](), SPACE, trials=9, block=4, **{**OPTIONS, "steps": 25})
-    assert study.curves().groupby("trial")["step"].apply(tuple).eq((10, 20, 25)).all()
+    assert set(study.curves().groupby("trial")["step"].apply(tuple)) == {(10, 20, 25)}
