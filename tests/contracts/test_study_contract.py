@@ -173,3 +173,18 @@ def test_every_trial_is_trained_once(trials, block, lanes):
 def test_steps_that_are_no_multiple_of_the_interval_end_with_a_measurement():
     study = vtune.tune(CASES["own task"][0](), SPACE, trials=9, block=4, **{**OPTIONS, "steps": 25})
     assert set(study.curves().groupby("trial")["step"].apply(tuple)) == {(10, 20, 25)}
+
+
+@pytest.mark.parametrize(
+    ("dropout", "programs"),
+    [(vtune.Float(0.05, 0.5), 1), (vtune.Choice(0.0, 0.1, 0.5), 2)],
+    ids=["on", "or off"],
+)
+def test_dropout_and_a_schedule_share_a_program_unless_dropout_can_be_off(dropout, programs):
+    space = vtune.Space(
+        lr=vtune.Float(1e-4, 1e-1, log=True), decay=vtune.Float(1e-6, 1e-2, log=True), warmup=vtune.Int(1, 8),
+        optimizer=vtune.Choice("adamw"), dropout=dropout,
+    )  # fmt: skip
+    planned = vtune.plan(CASES["linen mlp"][0](), space, trials=64, steps=STEPS)
+    assert len(planned.programs) == planned.possible == programs
+    assert planned.kinds["decay"] == "traced"
