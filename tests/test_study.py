@@ -79,6 +79,14 @@ def test_the_mode_turns_scores_around():
     assert quick(metric="accuracy", mode="min").best.score < best.score
 
 
+@pytest.mark.parametrize("strategy", ["map", "host"])
+def test_every_way_to_run_steps_gives_the_same_curves(strategy):
+    options = {name: value for name, value in FAST.items() if name != "block"} | {"trials": 10, "progress": "off"}
+    vmapped, other = (vtune.tune(Quadratic(), SPACE, strategy=kind, **options) for kind in ("vmap", strategy))
+    a, b = (study.curves().sort_values(["trial", "step"]).to_numpy() for study in (vmapped, other))
+    np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
 def test_several_objectives_have_a_front():
     study = quick(metric=["loss", "size"], mode=["min", "max"])
     front = study.front()

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vtune.engine.program import Program
+from vtune.engine.program import DUE, FRESH, START, Program
 
 IDLE = -1
 """The trial id of a lane that has none."""
@@ -120,10 +120,11 @@ class Block:
         if self.program.traced.strategy.loop:
             return self._dispatch(table, steps, measure)
         for _ in range(steps - 1):
-            self._dispatch(table, 1, False)
-            table = table.copy()
-            table[1] += 1
-            table[2] = 0
+            unmeasured = table.copy()
+            unmeasured[DUE] = 0
+            self._dispatch(unmeasured, 1, False)
+            table[START] += 1
+            table[FRESH] = 0
         return self._dispatch(table, 1, measure)
 
     def _dispatch(self, table: np.ndarray, steps: int, measure: bool) -> tuple[np.ndarray, np.ndarray]:
