@@ -15,7 +15,6 @@ from vtune.report import Explanation, GuardReport, ProgramReport
 
 SAMPLE = 1024
 """Configs from which the number of programs that a space needs is estimated."""
-ORDER = ("packed", "traced", "guarded")
 
 
 def explanation(

@@ -57,7 +57,6 @@ class Display:
         self._started = time.monotonic()
         self._began: float | None = None
         self._last_line = 0.0
-        self._note = ""
         self._bar: Progress | None = None
 
     def __enter__(self) -> Display:
@@ -84,7 +83,6 @@ class Display:
 
     def say(self, text: str) -> None:
         """What is going on now: "compiling 1 of 3"."""
-        self._note = text
         if self._bar is not None:
             self._bar.update(self._task, facts=text)
         elif self._mode == "lines":

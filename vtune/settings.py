@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import math
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -142,8 +141,3 @@ def _mode(metric: str, mode: Any) -> str:
     if mode not in ("min", "max"):
         raise ArgumentError(f"mode must be 'min' or 'max', not {mode!r}")
     return mode
-
-
-def is_score(value: float | None) -> bool:
-    """Whether a value can be compared: a finite number."""
-    return value is not None and math.isfinite(value)

@@ -35,7 +35,7 @@ from vtune.settings import check_metrics, default_name, settings, whole
 from vtune.space import Space
 from vtune.store import Queue, StudyRecord, open_reader, open_writer
 from vtune.tasks import base
-from vtune.variables import prune_variables, read_variables, write_variables
+from vtune.variables import prune_variables, read_variables, variables_folder, write_variables
 from vtune.verification import Verification, compare
 
 __all__ = ["Study", "load", "plan", "tune"]
@@ -106,9 +106,7 @@ class Study(SavedStudy):
         self._writer = open_writer(store)
         self._queue = Queue(store)
         record = self._open(name, resume)
-        location = self._writer.location.path
-        files = location.with_name(location.name + ".files") / str(record.id) if location is not None else None
-        super().__init__(self._writer.reader(), record, files)
+        super().__init__(self._writer.reader(), record, variables_folder(self._writer.location.path, record.id))
         self._queue.put(record.name, checked)
 
     def enqueue(self, configs: Iterable[Config]) -> int:
@@ -427,9 +425,7 @@ def load(store: str | Path, name: str) -> SavedStudy:
     """
     reader = open_reader(store)
     record = reader.study(name)
-    location = reader.location.path
-    files = location.with_name(location.name + ".files") / str(record.id) if location is not None else None
-    return SavedStudy(reader, record, files)
+    return SavedStudy(reader, record, variables_folder(reader.location.path, record.id))
 
 
 def _hand_out(task: Any, config: Mapping[str, Any], state: Any, data: Any) -> Any:

@@ -11,6 +11,11 @@ from flax import serialization
 SUFFIX = ".msgpack"
 
 
+def variables_folder(store: Path | None, study: int) -> Path | None:
+    """Where the variables of a study are kept: beside the store's file; None where the store is not a file."""
+    return None if store is None else store.with_name(store.name + ".files") / str(study)
+
+
 def write_variables(folder: Path, trial: int, variables: Any) -> None:
     """Writes the variables of a trial, whole or not at all.
 

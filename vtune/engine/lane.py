@@ -125,12 +125,6 @@ class LaneTask:
             raise TaskError(f"`step` and `evaluate` both return {sorted(both)}; give each metric one name")
         return values
 
-    def variables(self, hp: Any, leaves: Sequence[Any], data: Any, trial_key: Any) -> Any:
-        """What a user gets as the trained variables of a trial."""
-        state = self.state(hp, leaves, data, trial_key)
-        hand_out = getattr(self.task, "variables", None)
-        return plain(hand_out(hp, state, data) if hand_out is not None else state)
-
     def _checked(self, state: Any) -> list[Any]:
         flat, _ = jax.tree_util.tree_flatten_with_path(state)
         given = [(jax.tree_util.keystr(path), value) for path, value in flat]

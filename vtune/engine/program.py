@@ -93,12 +93,6 @@ class Program:
     compile_seconds: float
     step_seconds: float | None = None
 
-    @property
-    def temporary_bytes(self) -> int:
-        """What the compiler says a run needs beside its arguments; 0 where the backend does not tell."""
-        analysis = self.executable.memory_analysis()
-        return int(getattr(analysis, "temp_size_in_bytes", 0) or 0)
-
     def empty_state(self) -> Any:
         """The state of a block in which no lane has begun."""
         traced = self.traced
