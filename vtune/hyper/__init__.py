@@ -4,7 +4,8 @@ from vtune.hyper.config import HP, PlainHP
 from vtune.hyper.guards import Guard, matches, outcomes, refuse_pins
 from vtune.hyper.ladder import trace_with_ladder
 from vtune.hyper.layout import Columns, Layout
-from vtune.hyper.packed import choice_index, packed_bound
+from vtune.hyper.packed import Size, choice_index, choice_values, packed_bound, packed_size
+from vtune.hyper.packing import Packing, whole_values
 from vtune.hyper.scalar import Hyper, StaleHyperError, plain
 from vtune.hyper.session import Demotion, Session
 from vtune.hyper.text import HyperStr
@@ -17,14 +18,19 @@ __all__ = [
     "Hyper",
     "HyperStr",
     "Layout",
+    "Packing",
     "PlainHP",
     "Session",
+    "Size",
     "StaleHyperError",
     "choice_index",
+    "choice_values",
     "matches",
     "outcomes",
     "packed_bound",
+    "packed_size",
     "plain",
     "refuse_pins",
     "trace_with_ladder",
+    "whole_values",
 ]

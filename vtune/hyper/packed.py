@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import operator
+from dataclasses import dataclass
 from typing import Any
+
+import jax.numpy as jnp
 
 from vtune.errors import ArgumentError
 from vtune.hyper.expressions import LEAF, expression
@@ -21,13 +25,15 @@ def choice_index(value: Any) -> Any:
       value: what `hp.name` gave.
 
     Returns:
-      int32 scalar tracer; None for a plain value, which has no position to trace.
+      int32 scalar tracer; None for a plain value and for a name that the program does not pack: use the value itself.
 
     Raises:
       ArgumentError: a number that is not itself a Choice of the space (an Int, or the result of arithmetic).
     """
     if isinstance(value, HyperStr):
         reading = value.reading
+        if not reading.body.session.packing.packs(reading.name):
+            return None
         position = reading.body.position(reading.name)
         reading.packed = True
         reading.body.session.mark_packed(reading.name)
@@ -37,8 +43,68 @@ def choice_index(value: Any) -> Any:
     session, part = value.body.session, value.expression
     if part.op != LEAF or part.args[0] not in session.choices:
         raise ArgumentError(f"a position needs a hyperparameter that is a Choice; got {value!r}")
+    if not session.packing.packs(part.args[0]):
+        return None
     session.mark_packed(part.args[0])
     return value.body.position(part.args[0])
+
+
+def choice_values(value: Any) -> tuple[Any, ...] | None:
+    """The values of the Choice that a hyperparameter comes from, in the order of `choice_index`; None for others."""
+    if isinstance(value, HyperStr):
+        return value.reading.body.session.choices[value.reading.name]
+    if isinstance(value, Hyper) and value.expression.op == LEAF:
+        return value.body.session.choices.get(value.expression.args[0])
+    return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Size:
+    """The length of an axis that may be padded.
+
+    Attributes:
+      value: the true length: an int, or an int32 tracer [] of the current trace.
+      cap: the length of the axis as it is stored.
+      hyper: where the value comes from; None for a plain length.
+    """
+
+    value: Any
+    cap: int
+    hyper: Hyper | None = None
+
+    @property
+    def packed(self) -> bool:
+        """Whether the axis is padded."""
+        return self.hyper is not None
+
+    @property
+    def mask(self) -> Any:
+        """True for what is not padding, bool[cap]."""
+        return jnp.arange(self.cap) < self.value
+
+
+def packed_size(value: Any) -> Size:
+    """The length of an axis, padded to the largest one of the program where it is a hyperparameter.
+
+    Args:
+      value: an int, or a Hyper: a hyperparameter or whole-number arithmetic on some.
+
+    Returns:
+      A `Size`. It is not packed where Python must know the length: for an int, and for hyperparameters that the
+      program does not pack, which are then guarded by equality.
+
+    Raises:
+      TypeError: no whole number.
+      ArgumentError: a hyperparameter of the expression has values that are no whole numbers.
+
+    >>> packed_size(8)
+    Size(value=8, cap=8, hyper=None)
+    """
+    if isinstance(value, Hyper) and value.body.session.packs(value.expression):
+        cap = value.body.session.cap(value.expression)
+        return Size(jnp.asarray(value.tracer, jnp.int32), cap, value)
+    length = operator.index(value)
+    return Size(length, length)
 
 
 def packed_bound(value: Any, bound: str, cap: float) -> Any:

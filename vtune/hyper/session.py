@@ -18,9 +18,20 @@ import numpy as np
 from vtune.errors import ArgumentError
 from vtune.hyper.body import Body
 from vtune.hyper.config import HP
-from vtune.hyper.expressions import LEAF, Expression, Raised, as_raised, compute, in_order, leaf, plain_value
+from vtune.hyper.expressions import (
+    LEAF,
+    Expression,
+    Raised,
+    as_raised,
+    compute,
+    expression,
+    in_order,
+    leaf,
+    plain_value,
+)
 from vtune.hyper.guards import Guard, ask, decided_by
 from vtune.hyper.layout import Columns, Layout
+from vtune.hyper.packing import Packing, largest
 from vtune.hyper.places import user_place
 from vtune.hyper.scalar import plain
 from vtune.hyper.text import Reading
@@ -83,6 +94,7 @@ class Session:
       exemplar: a filled config, whose values answer when Python asks.
       space: the space that it comes from.
       demotion: which hyperparameters are not to be Hypers.
+      packing: which hyperparameters packed code may trace, and between which bounds.
       spare_floats: how many derived floats, such as `1 - hp.b2`, the host computes in float64 for every config.
       spare_ints: the same for integers and truth values. Further ones are computed in the program.
 
@@ -108,6 +120,7 @@ class Session:
         space: Space,
         *,
         demotion: Demotion = Demotion(),
+        packing: Packing = Packing(),
         spare_floats: int = 48,
         spare_ints: int = 24,
     ) -> None:
@@ -119,6 +132,8 @@ class Session:
             )
         self.exemplar = {name: plain_value(exemplar[name]) for name in space}
         self.demotion = demotion
+        self.packing = packing
+        self._space = space
         listed = {name: getattr(space[name], "values", None) for name in space}
         self.choices: dict[str, tuple[Any, ...]] = {
             name: values for name, values in listed.items() if values is not None
@@ -226,6 +241,23 @@ class Session:
     def mark_packed(self, name: str) -> None:
         """Note that packed code uses the hyperparameter in its traced form."""
         self._packed.add(name)
+
+    def packs(self, part: Expression) -> bool:
+        """Whether packed code may trace an expression: it is a whole number, and all that it reads may be packed."""
+        return isinstance(self.value(part), int) and all(map(self.packing.packs, part.names))
+
+    def cap(self, part: Expression) -> int:
+        """The largest value of an expression over the configs that the program is for; asks the bounds as guards."""
+        cap, sure = largest(part, self._space, self.exemplar, self.packing)
+        for name in sorted(part.names):
+            low, high = self.packing.bounds(name, self._space[name])
+            if low is not None:
+                self.ask("packed", "bool", expression("ge", leaf(name), low))
+            self.ask("packed", "bool", expression("le", leaf(name), high))
+            self.mark_packed(name)
+        if not sure:
+            self.ask("packed", "bool", expression("le", part, cap))
+        return cap
 
     def read_text(self, reading: Reading) -> None:
         """Note that a string was read."""
