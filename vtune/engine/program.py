@@ -20,7 +20,7 @@ from jax.extend.core import jaxpr_as_fun
 from vtune import rng
 from vtune.engine.lane import LaneTask, StateLeaf
 from vtune.engine.strategy import Strategy
-from vtune.hyper import Guard, Layout, trace_with_ladder
+from vtune.hyper import Guard, Layout, Packing, trace_with_ladder
 from vtune.tasks.convolution import convolutions
 
 IDS, START, FRESH, DUE = range(4)
@@ -101,7 +101,15 @@ class Program:
         return leaves, np.zeros((lanes, 2, MOST_STEP_METRICS), np.float32)
 
 
-def trace(task: Any, space: Any, exemplar: Mapping[str, Any], data: Any, strategy: Strategy, rng_name: str) -> Traced:
+def trace(
+    task: Any,
+    space: Any,
+    exemplar: Mapping[str, Any],
+    data: Any,
+    strategy: Strategy,
+    rng_name: str,
+    packing: Packing = Packing(),
+) -> Traced:
     """Traces and lowers the program that serves `exemplar`.
 
     Args:
@@ -111,6 +119,7 @@ def trace(task: Any, space: Any, exemplar: Mapping[str, Any], data: Any, strateg
       data: the task's data, on the device or as shapes.
       strategy: block width and the way a step runs.
       rng_name: the generator that makes the trials' keys.
+      packing: which hyperparameters packed code may trace, and in which ranges.
 
     Returns:
       The traced program, with the guards that it asked.
@@ -126,7 +135,7 @@ def trace(task: Any, space: Any, exemplar: Mapping[str, Any], data: Any, strateg
         with convolutions(strategy.convolutions):
             return _lower(lane, session, data, strategy)
 
-    session, lowered = trace_with_ladder(attempt, exemplar, space)
+    session, lowered = trace_with_ladder(attempt, exemplar, space, packing)
     return Traced(
         exemplar=exemplar,
         guards=session.guards,

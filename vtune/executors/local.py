@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from vtune import rng
+from vtune.engine.buckets import Buckets
 from vtune.engine.devices import Workers
 from vtune.engine.lane import LaneTask
 from vtune.engine.lanes import Block, Chunk
@@ -66,6 +67,7 @@ class LocalExecutor:
       threads: host threads that drive them.
       seed: the study's seed.
       rng_name: generator of the trials' keys.
+      buckets: what programs pack, and in which ranges.
       status: told what is going on, in a few words.
       waiting: called several times a second while programs are compiled; may raise to give up.
     """
@@ -82,19 +84,23 @@ class LocalExecutor:
         threads: int,
         seed: int,
         rng_name: str,
+        buckets: Buckets = Buckets(),
         status: Callable[[str], None] = lambda text: None,
         waiting: Callable[[], None] = lambda: None,
     ):
         self.run = run
         self.strategy = strategy
         self.blocks = blocks
+        self.buckets = buckets
         self._status = status
         self._waiting = waiting
         self._space = space
         self._data = data
         self._words = rng.seed_words(seed)
         self._workers = Workers(threads)
-        self.planner = Planner(lambda config: trace(task, space, config, data, strategy, rng_name))
+        self.planner = Planner(
+            lambda config: trace(task, space, config, data, strategy, rng_name, buckets.packing(config))
+        )
         self._unplaced: deque[tuple[int, Mapping[str, Any]]] = deque()
         self._queues: dict[int, deque[tuple[int, Mapping[str, Any]]]] = {}
         self._pools: list[_Pool | None] = [None] * blocks

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from vtune.errors import GuardError
 from vtune.hyper.guards import refuse_pins
+from vtune.hyper.packing import Packing
 from vtune.hyper.session import Demotion, Session
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ _NONE: _Names = frozenset()
 
 
 def trace_with_ladder(
-    attempt: Callable[[Session], Result], exemplar: Mapping[str, Any], space: Space
+    attempt: Callable[[Session], Result],
+    exemplar: Mapping[str, Any],
+    space: Space,
+    packing: Packing = Packing(),
 ) -> tuple[Session, Result]:
     """Trace and lower a program, with as few hyperparameters demoted as it takes.
 
@@ -30,6 +34,7 @@ def trace_with_ladder(
       attempt: traces and lowers the program with a session, and returns anything; called once a rung.
       exemplar: the filled config to trace with.
       space: the space that it comes from.
+      packing: which hyperparameters packed code may trace.
 
     Returns:
       The session of the attempt that worked, whose `demotion` says what was demoted, and what the attempt returned.
@@ -38,13 +43,13 @@ def trace_with_ladder(
       GuardError: the program is tied to the exact value of a continuous hyperparameter.
       Exception: the user's own error, with a note that names the config.
     """
-    session = Session(exemplar, space)
+    session = Session(exemplar, space, packing=packing)
     try:
         result = attempt(session)
     except GuardError:
         raise
     except Exception as error:
-        return _Ladder(attempt, exemplar, space, _first_line(error)).climb()
+        return _Ladder(attempt, exemplar, space, packing, _first_line(error)).climb()
     refuse_pins(session.guards, space)
     return session, result
 
@@ -53,11 +58,17 @@ class _Ladder(Generic[Result]):
     """The rungs above the first, for one program."""
 
     def __init__(
-        self, attempt: Callable[[Session], Result], exemplar: Mapping[str, Any], space: Space, reason: str
+        self,
+        attempt: Callable[[Session], Result],
+        exemplar: Mapping[str, Any],
+        space: Space,
+        packing: Packing,
+        reason: str,
     ) -> None:
         self.attempt = attempt
         self.exemplar = exemplar
         self.space = space
+        self.packing = packing
         self.reason = reason
 
     def climb(self) -> tuple[Session, Result]:
@@ -82,7 +93,8 @@ class _Ladder(Generic[Result]):
         return top, result
 
     def _session(self, plain: _Names, raw: _Names) -> Session:
-        return Session(self.exemplar, self.space, demotion=Demotion(plain, raw, self.reason))
+        demotion = Demotion(plain, raw, self.reason)
+        return Session(self.exemplar, self.space, demotion=demotion, packing=self.packing)
 
     def _try(self, plain: _Names, raw: _Names) -> tuple[Session, Result] | None:
         session = self._session(plain, raw)
