@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -22,6 +23,10 @@ class Proposer(Protocol):
 
     A proposer that does not heed scores may say `learns = False`: it is then asked further ahead, so that lanes never
     wait and every program has a full queue.
+
+    Two more things may be there and are used where they are. `tell` with a third argument `steps` [n] also learns from
+    trials that were stopped early: the score after so many steps. `origins()` says of each config of the last `ask`, in
+    its order, where it came from: a dict of JSON values with at least "model", the name of what proposed it.
     """
 
     name: str
@@ -59,6 +64,7 @@ class Proposer(Protocol):
 
 
 _REGISTRY: dict[str, Any] = {}
+"""Name -> class; for those that compile, the module that registers it once imported, since that brings JAX."""
 
 _MEMBERS = ("name", "space", "ask", "tell", "state", "restore")
 
@@ -104,6 +110,8 @@ def make(proposer: str | Proposer, space: Space, seed: int = 0) -> Proposer:
                 f"proposer must be one of {', '.join(map(repr, names()))}, or an object with "
                 f"{', '.join(_MEMBERS)}; got {proposer!r}"
             )
+        if isinstance(_REGISTRY[proposer], str):
+            importlib.import_module(_REGISTRY[proposer])
         return _REGISTRY[proposer](space, seed=seed)
     if isinstance(proposer, type):
         kind = proposer.__name__
