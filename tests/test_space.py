@@ -363,3 +363,9 @@ def test_other_misuse_is_refused():
     for method in (SPACE.fill, SPACE.satisfies):
         with pytest.raises(ArgumentError, match="configs must be a sequence of configs; got the one"):
             method(GOOD)
+
+
+@given(spaces(), st.integers(0, 2**32))
+def test_snapping_units_is_going_to_configs_and_back(space, seed):
+    u = np.random.default_rng(seed).random((20, space.dim))
+    np.testing.assert_array_equal(space.snap(u), space.to_unit(space.from_unit(u)))

@@ -189,6 +189,26 @@ class Space(Mapping[str, Parameter]):
                 raise ConfigError(f"units must be numbers where active; got NaN for {name!r} in row {needed.argmax()}")
         return self._assemble(columns, masks, len(u))
 
+    def snap(self, u: Any) -> np.ndarray:
+        """Points of the unit cube -> where their configurations lie in it: `to_unit(from_unit(u))` without the configs.
+
+        Args:
+          u: units [n, dim] from 0 to 1; NaN counts as one half.
+
+        Returns:
+          Units [n, dim], discrete values at the centre of their share, NaN where a hyperparameter is not active.
+
+        Example:
+          >>> Space(c=Choice("a", "b"), n=Int(1, 4, when={"c": "a"})).snap([[0.1, 0.3], [0.9, 0.3]]).tolist()
+          [[0.25, 0.375], [0.75, nan]]
+        """
+        known = np.nan_to_num(np.asarray(u, dtype=np.float64), nan=0.5)
+        columns = {name: self[name].axis.from_unit(known[:, j]) for j, name in enumerate(self.names)}
+        snapped = np.stack([self[name].axis.to_unit(columns[name]) for name in self.names], axis=1)
+        for name, mask in self._conditions.masks(columns).items():
+            snapped[~mask, self.names.index(name)] = np.nan
+        return snapped
+
     def to_unit(self, configs: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Configurations -> points of the unit cube; discrete values go to the centre of their share.
 
