@@ -34,7 +34,9 @@ def explanation(
     sample = space.fill(space.sample(SAMPLE, np.random.default_rng(seed)))
     traces = sum(traced.seconds for traced in planner.traced)
     compiles = sum(program.compile_seconds for program in planner.compiled.values())
-    device = tally.device_seconds / max(1, min(threads, executor.blocks))
+    abreast = max(1, min(threads, executor.blocks))
+    cost = executor.division
+    expected = {} if cost is None else {"compile": cost.compile_seconds, "device": cost.train_seconds / abreast}
     return Explanation(
         kinds=_kinds(planner.traced, space),
         programs=tuple(_program(executor, number) for number in range(len(planner.traced))),
@@ -50,11 +52,14 @@ def explanation(
         seconds={
             "trace": traces,
             "compile": compiles,
-            "device": device,
+            "device": tally.device_seconds / abreast,
             "store": tally.store_seconds,
             "total": seconds,
         },
         memory_bytes=executor.lanes * max((traced.bytes_per_lane for traced in planner.traced), default=0),
+        buckets={name: list(ends) for name, ends in executor.buckets.ends.items()},
+        expected=expected,
+        padded_share=executor.padded_share,
     )
 
 

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from vtune.cache import enable_compilation_cache
-from vtune.engine import probe
+from vtune.engine.buckets import Buckets, Forecast
 from vtune.engine.devices import default_threads
 from vtune.engine.planner import UNPLACED
 from vtune.engine.strategy import Strategy
 from vtune.errors import ArgumentError
-from vtune.executors.fastest import prepared
 from vtune.executors.local import LocalExecutor
+from vtune.executors.prepared import Wanted, prepared
 from vtune.explain import explanation
 from vtune.loop import Tally
 from vtune.report import Explanation
-from vtune.settings import settings, whole
+from vtune.settings import budget, settings, whole
 from vtune.space import Space
 from vtune.tasks import base
+from vtune.tasks.budget import mean_steps
 
 MOST_TRACED = 16
 """Programs that a plan traces; beyond them it estimates from the questions that it has seen."""
@@ -34,11 +36,15 @@ def plan(
     *,
     trials: int = 1024,
     steps: int | None = None,
-    eval_every: int | None = None,
+    epochs: float | None = None,
+    examples: int | None = None,
+    eval_every: float | None = None,
     lanes: int | str = "auto",
     block: int | str = "auto",
     strategy: str | Strategy = "auto",
     threads: int | str = "auto",
+    pack: bool | str | Iterable[str] = "auto",
+    buckets: str | Mapping[str, Sequence[int]] | None = "auto",
     seed: int = 0,
     rng: str = "pcg",
 ) -> Explanation:
@@ -51,12 +57,16 @@ def plan(
       task: what would be trained.
       space: what may vary.
       trials: how many trials are thought of.
-      steps: training steps of a trial; 1000 when left out.
-      eval_every: steps between measurements; a tenth of the steps when left out.
+      steps: training steps of a trial; 1000 where `steps`, `epochs` and `examples` are all left out.
+      epochs: as in `vtune.tune`.
+      examples: as in `vtune.tune`.
+      eval_every: as in `vtune.tune`.
       lanes: as in `vtune.tune`.
       block: as in `vtune.tune`.
       strategy: as in `vtune.tune`.
       threads: as in `vtune.tune`.
+      pack: as in `vtune.tune`.
+      buckets: as in `vtune.tune`.
       seed: of the sample.
       rng: generator of the trials' keys.
 
@@ -77,26 +87,28 @@ def plan(
     base.check(task)
     if not isinstance(space, Space):
         raise ArgumentError(f"space must be a vtune.Space, not {type(space).__name__}")
+    run = budget(task, steps=steps, epochs=epochs, examples=examples, eval_every=eval_every, default=1000)
+    task = task.for_run(run) if hasattr(task, "for_run") else task
+    sample = space.fill(space.sample(min(whole("trials", trials, 1), 1024), np.random.default_rng(seed)))
     chosen = settings(
-        metric="loss", mode="min", trials=trials, steps=steps or getattr(task, "steps", None) or 1000,
-        eval_every=eval_every, seed=seed, rng=rng, keep=0,
+        metric="loss", mode="min", trials=trials, run=run, steps=mean_steps(task, run, sample), seed=seed, rng=rng,
+        keep=0,
     )  # fmt: skip
     enable_compilation_cache()
     began = time.perf_counter()
-    run = base.Run(chosen.steps, chosen.eval_every)
-    task = task.for_run(run) if hasattr(task, "for_run") else task
     host_threads = default_threads() if threads == "auto" else whole("threads", threads, 1)
-    sample = space.fill(space.sample(min(chosen.trials, 1024), np.random.default_rng(chosen.seed)))
     data = jax.device_put(task.data)
-    size = probe.state_bytes(task, sample[0], data, rng)
 
-    def make(how: Strategy, blocks: int) -> LocalExecutor:
+    def make(how: Strategy, blocks: int, division: Forecast | None, ranges: Buckets) -> LocalExecutor:
         return LocalExecutor(
             task, space, data=data, run=run, strategy=how, blocks=blocks, threads=host_threads, seed=chosen.seed,
-            rng_name=rng,
+            rng_name=rng, buckets=ranges, division=division,
         )  # fmt: skip
 
-    executor = prepared(make, chosen, size, sample[0], host_threads, lanes=lanes, block=block, strategy=strategy)
+    executor = prepared(
+        make, Wanted(lanes, block, strategy, pack, buckets), task=task, space=space, data=data, settings=chosen,
+        exemplar=sample[0], threads=host_threads, sample=lambda n: sample[:n],
+    )  # fmt: skip
     planner = executor.planner
     placed = planner.place(sample)
     while (placed == UNPLACED).any() and len(planner.traced) < MOST_TRACED:

@@ -65,6 +65,9 @@ class Explanation:
       seconds: where the time went: "trace", "compile" (summed over threads), "device" (a thread), "store", "total".
       memory_bytes: what the blocks' states take.
       expected_seconds: of a plan, or None.
+      buckets: packed size -> the largest values of its ranges.
+      expected: seconds that packing was expected to take before the first trial, under names of `seconds`.
+      padded_share: share of the admitted trials' work that is padding; None where nothing is packed.
       trials: planned or admitted trials.
 
     Example:
@@ -90,6 +93,9 @@ class Explanation:
     seconds: Mapping[str, float] = field(default_factory=dict)
     memory_bytes: int = 0
     expected_seconds: float | None = None
+    buckets: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    expected: Mapping[str, float] = field(default_factory=dict)
+    padded_share: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as JSON values, as the store keeps it."""
@@ -136,7 +142,14 @@ class Explanation:
             facts.append(f"expected about {self.expected_seconds:,.0f} s")
         if self.seconds:
             facts.append(", ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items()))
-        return lines + ([", ".join(facts)] if facts else [])
+        if facts:
+            lines.append(", ".join(facts))
+        if self.buckets:
+            ranges = "; ".join(f"{name} up to {', '.join(map(str, ends))}" for name, ends in self.buckets.items())
+            padded = "" if self.padded_share is None else f"; {self.padded_share:.0%} of the work is padding"
+            expected = ", ".join(f"{name} {value:.1f} s" for name, value in self.expected.items())
+            lines.append(f"packed in ranges: {ranges}{padded}{'; expected ' if expected else ''}{expected}")
+        return lines
 
     def _kinds_table(self) -> Table:
         asked: dict[str, list[str]] = {}

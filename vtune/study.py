@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import platform
 import time
@@ -14,13 +15,13 @@ import numpy as np
 
 from vtune import proposers, schedulers
 from vtune.cache import enable_compilation_cache
-from vtune.engine import probe
+from vtune.engine.buckets import Buckets, Forecast, asked_for
 from vtune.engine.devices import default_threads
 from vtune.engine.solo import train_alone
 from vtune.engine.strategy import Strategy
 from vtune.errors import ArgumentError, Interrupted, ResultError, StoreError
-from vtune.executors.fastest import prepared
 from vtune.executors.local import LocalExecutor
+from vtune.executors.prepared import Wanted, prepared
 from vtune.explain import explanation
 from vtune.forecast import plan
 from vtune.hyper import PlainHP
@@ -31,14 +32,18 @@ from vtune.progress import Display
 from vtune.records import Config, TrialState
 from vtune.report import Explanation
 from vtune.results import SavedStudy
-from vtune.settings import check_metrics, default_name, settings, whole
+from vtune.settings import budget, check_metrics, default_name, settings, whole
 from vtune.space import Space
 from vtune.store import Queue, StudyRecord, open_reader, open_writer
 from vtune.tasks import base
+from vtune.tasks.budget import mean_steps
 from vtune.variables import prune_variables, read_variables, variables_folder, write_variables
 from vtune.verification import Verification, compare
 
 __all__ = ["Study", "load", "plan", "tune"]
+
+SAMPLE = 256
+"""Configs from which the mean length of a trial is estimated."""
 
 
 class Study(SavedStudy):
@@ -65,13 +70,17 @@ class Study(SavedStudy):
         mode: str | Sequence[str] | None = None,
         trials: int = 256,
         steps: int | None = None,
-        eval_every: int | None = None,
+        epochs: float | None = None,
+        examples: int | None = None,
+        eval_every: float | None = None,
         proposer: Any = "random",
         scheduler: Any = None,
         lanes: int | str = "auto",
         block: int | str = "auto",
         strategy: str | Strategy = "auto",
         threads: int | str = "auto",
+        pack: bool | str | Iterable[str] = "auto",
+        buckets: str | Mapping[str, Sequence[int]] | None = "auto",
         seed: int = 0,
         rng: str = "pcg",
         keep: int = 5,
@@ -85,17 +94,19 @@ class Study(SavedStudy):
         base.check(task)
         if not isinstance(space, Space):
             raise ArgumentError(f"space must be a vtune.Space, not {type(space).__name__}")
+        self._run = budget(task, steps=steps, epochs=epochs, examples=examples, eval_every=eval_every)
+        self.task = task.for_run(self._run) if hasattr(task, "for_run") else task
+        sample = space.fill(space.sample(SAMPLE, np.random.default_rng(0)))
         self.settings = settings(
-            metric=metric, mode=mode, trials=trials, steps=_steps(task, steps),
-            eval_every=eval_every, seed=seed, rng=rng, keep=keep,
+            metric=metric, mode=mode, trials=trials, run=self._run, steps=mean_steps(self.task, self._run, sample),
+            seed=seed, rng=rng, keep=keep,
         )  # fmt: skip
         self._given_space = space
         self._proposer = proposers.make(proposer, space, self.settings.seed)
         self._scheduler = schedulers.make(scheduler)
-        self._run = base.Run(self.settings.steps, self.settings.eval_every)
-        self.task = task.for_run(self._run) if hasattr(task, "for_run") else task
         self._threads = default_threads() if threads == "auto" else whole("threads", threads, 1)
-        self._layout: dict[str, Any] = {"lanes": lanes, "block": block, "strategy": strategy}
+        self._wanted = Wanted(lanes, block, strategy, pack, buckets)
+        asked_for(pack, buckets, space)
         self._progress = progress
         self._cache = cache
         self._kept = Kept(self.settings.keep)
@@ -210,13 +221,14 @@ class Study(SavedStudy):
             space=self._given_space.to_json(),
             objectives=tuple((o.metric, o.mode) for o in self.settings.objectives),
             trials=self.settings.trials,
-            steps=self.settings.steps,
-            eval_every=self.settings.eval_every,
+            steps=round(self.settings.steps),
+            eval_every=max(1, round(self.settings.steps * self._run.eval_every / self._run.amount)),
             seed=self.settings.seed,
             rng=self.settings.rng,
             proposer=self._proposer.name,
             scheduler=getattr(self._scheduler, "name", None),
             task=getattr(self.task, "name", None) or type(self.task).__name__,
+            choices={} if self._run.unit == "steps" else {"budget": dataclasses.asdict(self._run)},
         )
         if resume:
             known = {study.name: study for study in self._writer.reader().studies()}
@@ -232,21 +244,26 @@ class Study(SavedStudy):
         first = self._given_space.fill([self._first_config()])[0]
         data = jax.device_put(self.task.data)
 
-        def make(strategy: Strategy, blocks: int) -> LocalExecutor:
+        def make(strategy: Strategy, blocks: int, division: Forecast | None, buckets: Buckets) -> LocalExecutor:
             return LocalExecutor(
                 self.task, self._given_space, data=data, run=self._run, strategy=strategy, blocks=blocks,
                 threads=self._threads, seed=self.settings.seed, rng_name=self.settings.rng,
-                status=display.say, waiting=interrupts.check,
+                buckets=buckets, division=division, status=display.say, waiting=interrupts.check,
             )  # fmt: skip
 
-        if choices:
+        if "block" in choices:
             strategy = Strategy(choices["block"], choices["kind"], choices["convolutions"])
-            self._executor = make(strategy, choices["blocks"])
+            self._executor = make(strategy, choices["blocks"], None, Buckets.from_json(choices["buckets"]))
             self._executor.planner.extend(first)
         else:
-            size = probe.state_bytes(self.task, first, data, self.settings.rng)
-            self._executor = prepared(make, self.settings, size, first, self._threads, **self._layout)
+            self._executor = prepared(
+                make, self._wanted, task=self.task, space=self._given_space, data=data, settings=self.settings,
+                exemplar=first, threads=self._threads, sample=self._sample,
+            )  # fmt: skip
         return self._executor
+
+    def _sample(self, n: int) -> list[Config]:
+        return self._given_space.fill(self._given_space.sample(n, np.random.default_rng(self.settings.seed)))
 
     def _first_config(self) -> Config:
         unfinished = self._reader.trials(self._study, states=(TrialState.WAITING, TrialState.RUNNING), limit=1)
@@ -264,18 +281,21 @@ class Study(SavedStudy):
         record = self.record
         traced = executor.planner.traced[0]
         check_metrics(traced.metrics, self.settings.objectives, self._given_space)
+        begun = "block" in record.choices
         choices = {
+            **record.choices,
             "block": executor.strategy.block,
             "kind": executor.strategy.kind,
             "convolutions": executor.strategy.convolutions,
             "blocks": executor.blocks,
+            "buckets": executor.buckets.to_json(),
             "threads": self._threads,
             "jax": jax.__version__,
             "backend": jax.default_backend(),
             "machine": platform.machine(),
             "task": _description(self.task),
         }
-        if not record.choices:
+        if not begun:
             written = {**choices, "proposer": self._proposer.state()}
             self._writer.update(self._study, metrics=traced.metrics, choices=written)
         loop = Loop(
@@ -284,7 +304,7 @@ class Study(SavedStudy):
             take=lambda: self._queue.take(record.name), mark=self._queue.mark, display=display, check=interrupts.check,
             report=lambda tally: self._explanation(executor, tally).to_json(), kept=self._kept, choices=choices,
         )  # fmt: skip
-        if record.choices:
+        if begun:
             self._take_up(loop, record)
         return loop
 
@@ -335,13 +355,17 @@ def tune(
     mode: str | Sequence[str] | None = None,
     trials: int = 256,
     steps: int | None = None,
-    eval_every: int | None = None,
+    epochs: float | None = None,
+    examples: int | None = None,
+    eval_every: float | None = None,
     proposer: Any = "random",
     scheduler: Any = None,
     lanes: int | str = "auto",
     block: int | str = "auto",
     strategy: str | Strategy = "auto",
     threads: int | str = "auto",
+    pack: bool | str | Iterable[str] = "auto",
+    buckets: str | Mapping[str, Sequence[int]] | None = "auto",
     seed: int = 0,
     rng: str = "pcg",
     keep: int = 5,
@@ -360,14 +384,21 @@ def tune(
       metric: name of the metric that is tuned, or several names.
       mode: "min" or "max", one a metric; known from common names when left out.
       trials: how many configs are tried.
-      steps: training steps of a full trial.
-      eval_every: steps between two measurements; a tenth of the steps when left out.
+      steps: training steps of a full trial. Exactly one of `steps`, `epochs` and `examples` is given.
+      epochs: passes over the training data of a full trial, a fraction if need be: each trial trains the steps that
+        its own batch size takes for them.
+      examples: rows of training data that a full trial sees; tasks of your own may count other things.
+      eval_every: how often a trial is measured, in the unit of the budget; a tenth of it when left out.
       proposer: "random", "grid", "sobol", or an object with `ask` and `tell` (see `vtune.proposers`).
       scheduler: stops trials early (see `vtune.schedulers`); None trains every trial in full.
       lanes: trials trained side by side, in all.
       block: lanes of one executable.
       strategy: "vmap" (lanes step together), "map" (one after another), "host" (stepped by Python), or "auto".
       threads: host threads that drive blocks; on a CPU one a core.
+      pack: what packed modules (`vtune.nn`, `vtune.optim`) trace: True or "auto" for all, False for nothing (a program
+        for each structure), or names of hyperparameters.
+      buckets: ranges of packed sizes, each a program padded to its largest value: {"width": (32, 128)}; None for one
+        range each; "auto" weighs compiling against padding.
       seed: of everything random; the same seed gives the same trials and curves.
       rng: "pcg", a fast counter-based generator, or "threefry", JAX's own.
       keep: of how many of the best trials the trained variables are kept.
@@ -395,9 +426,10 @@ def tune(
       True
     """
     study = Study(
-        task, space, metric=metric, mode=mode, trials=trials, steps=steps, eval_every=eval_every, proposer=proposer,
-        scheduler=scheduler, lanes=lanes, block=block, strategy=strategy, threads=threads, seed=seed, rng=rng,
-        keep=keep, enqueue=enqueue, store=store, name=name, resume=resume, progress=progress, cache=cache,
+        task, space, metric=metric, mode=mode, trials=trials, steps=steps, epochs=epochs, examples=examples,
+        eval_every=eval_every, proposer=proposer, scheduler=scheduler, lanes=lanes, block=block, strategy=strategy, threads=threads, pack=pack, buckets=buckets,
+        seed=seed, rng=rng, keep=keep, enqueue=enqueue, store=store, name=name, resume=resume, progress=progress,
+        cache=cache,
     )  # fmt: skip
     return study.run()
 
@@ -434,16 +466,6 @@ def _hand_out(task: Any, config: Mapping[str, Any], state: Any, data: Any) -> An
     return jax.tree.map(np.asarray, result)
 
 
-def _steps(task: Any, steps: int | None) -> int:
-    fixed = getattr(task, "steps", None)
-    if fixed is not None and steps not in (None, fixed):
-        raise ArgumentError(f"this task always trains {fixed} step(s): leave steps out, or give {fixed}")
-    wanted = fixed if steps is None else steps
-    if wanted is None:
-        raise ArgumentError("steps must be given: the training steps of a full trial")
-    return wanted
-
-
 def _configs(configs: Iterable[Config]) -> list[Config]:
     if isinstance(configs, Mapping):
         raise ArgumentError("configurations must be a list of dicts; one dict was given: put it in a list")
@@ -466,6 +488,12 @@ def _same_task(stored: StudyRecord, now: Mapping[str, Any]) -> None:
 
 
 def _same(stored: StudyRecord, wanted: StudyRecord) -> StudyRecord:
+    before, now = stored.choices.get("budget"), wanted.choices.get("budget")
+    if before != now:
+        raise StoreError(
+            f"study {stored.name!r} cannot go on: its budget was {stored.length} and is now {wanted.length}. "
+            "Give what it was begun with, or another name."
+        )
     fields = ("space", "objectives", "steps", "eval_every", "seed", "rng", "proposer", "scheduler", "task", "trials")
     for field in fields:
         before, now = getattr(stored, field), getattr(wanted, field)

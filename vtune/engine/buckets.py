@@ -153,6 +153,7 @@ class Forecast:
       compile_seconds: tracing and compiling all of them.
       train_seconds: training, padding and half-empty blocks included.
       padded_share: share of the trained lanes' work that is padding, from 0 to 1.
+      work: the seconds of a lane-step that it was made with.
     """
 
     buckets: Buckets
@@ -160,6 +161,7 @@ class Forecast:
     compile_seconds: float
     train_seconds: float
     padded_share: float
+    work: Work
 
     @property
     def seconds(self) -> float:
@@ -181,6 +183,7 @@ def forecast(buckets: Buckets, work: Work, load: Workload) -> Forecast:
         compile_seconds=len(counts) * load.compile_seconds,
         train_seconds=float(each.sum() * share + idle.sum()) * load.steps,
         padded_share=1 - float(work.seconds(load.configs).sum() / padded.sum()),
+        work=work,
     )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 
-from vtune.engine.probe import choose
 from vtune.engine.strategy import Strategy
 from vtune.executors.local import LocalExecutor
 
@@ -22,48 +21,12 @@ FASTER = 0.95
 """A candidate is taken if a lane-step takes less than this share of the time."""
 
 
-def prepared(
-    make: Callable[[Strategy, int], LocalExecutor],
-    settings: Any,
-    bytes_per_lane: int,
-    exemplar: Mapping[str, Any],
-    threads: int,
-    *,
-    lanes: int | str,
-    block: int | str,
-    strategy: Strategy | str,
-) -> LocalExecutor:
-    """Settles what the user left open and makes the executor, with the program of the exemplar traced in it.
-
-    Args:
-      make: makes an executor from a strategy and a number of blocks.
-      settings: the study's numbers.
-      bytes_per_lane: size of one trial's state.
-      exemplar: a filled config.
-      threads: host threads.
-      lanes: trials side by side, or "auto".
-      block: lanes of one executable, or "auto".
-      strategy: "auto", "vmap", "map", "host", or a `Strategy` that is taken as it is.
-
-    Raises:
-      ArgumentError: values that cannot be, or that contradict each other.
-    """
-    chosen, blocks = choose(
-        bytes_per_lane=bytes_per_lane, trials=settings.trials, threads=threads, lanes=lanes, block=block,
-        strategy=strategy,
-    )  # fmt: skip
-    return fastest(
-        lambda other: make(other, blocks), chosen, exemplar, lane_steps=settings.trials * settings.steps,
-        any_kind=strategy == "auto", any_width=(lanes, block, strategy) == ("auto",) * 3,
-    )  # fmt: skip
-
-
 def fastest(
     make: Callable[[Strategy], LocalExecutor],
-    strategy: Strategy,
+    executor: LocalExecutor,
     exemplar: Mapping[str, Any],
     *,
-    lane_steps: int,
+    lane_steps: float,
     any_kind: bool,
     any_width: bool,
 ) -> LocalExecutor:
@@ -75,14 +38,13 @@ def fastest(
 
     Args:
       make: makes an executor that runs by a strategy.
-      strategy: what would be taken without measuring.
+      executor: what would be taken without measuring, with the program of the exemplar traced in it.
       exemplar: a filled config.
       lane_steps: steps of all trials together.
       any_kind: whether the way that steps run is open.
       any_width: whether the block width is open.
     """
-    executor = make(strategy)
-    traced = executor.planner.traced[executor.planner.extend(exemplar)]
+    strategy, traced = executor.strategy, executor.planner.traced[0]
     candidates: list[Strategy] = []
     if any_width:
         candidates += [
@@ -102,7 +64,7 @@ def _quickest(
     executor: LocalExecutor,
     candidates: Sequence[Strategy],
     exemplar: Mapping[str, Any],
-    lane_steps: int,
+    lane_steps: float,
 ) -> LocalExecutor:
     if not candidates:
         return executor

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vtune import rng
-from vtune.engine.buckets import Buckets
+from vtune.engine.buckets import Buckets, Forecast
 from vtune.engine.devices import Workers
 from vtune.engine.lane import LaneTask
 from vtune.engine.lanes import Block, Chunk
@@ -20,23 +20,25 @@ from vtune.engine.planner import UNPLACED, Planner
 from vtune.engine.program import Program, trace
 from vtune.engine.strategy import Strategy
 from vtune.tasks.base import Run
+from vtune.tasks.budget import Length, length
 
 CHUNK_SECONDS = 0.5
 """How long a device call may last: Ctrl-C and the display wait for it."""
-NEVER = 2**31
-"""A step that is not reached."""
+ENDLESS = Length(2**31, 2.0**31)
+"""Of trials that are only timed."""
 FIRST_STEPS = 16
 """Steps of a program's first chunk, whose time sets the length of the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """Where a trial was admitted."""
+    """Where a trial was admitted, and how many steps it trains."""
 
     trial: int
     program: int
     block: int
     lane: int
+    steps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +63,14 @@ class LocalExecutor:
       task: the task, already told of the run.
       space: the space that configs come from.
       data: the task's data on the device.
-      run: steps of a trial and between measurements.
+      run: the budget of a trial.
       strategy: block width and the way steps run.
       blocks: how many blocks are trained side by side.
       threads: host threads that drive them.
       seed: the study's seed.
       rng_name: generator of the trials' keys.
       buckets: what programs pack, and in which ranges.
+      division: what the buckets are expected to cost; None where nothing is packed.
       status: told what is going on, in a few words.
       waiting: called several times a second while programs are compiled; may raise to give up.
     """
@@ -85,13 +88,16 @@ class LocalExecutor:
         seed: int,
         rng_name: str,
         buckets: Buckets = Buckets(),
+        division: Forecast | None = None,
         status: Callable[[str], None] = lambda text: None,
         waiting: Callable[[], None] = lambda: None,
     ):
-        self.run = run
+        self._task = task
+        self._run = run
         self.strategy = strategy
         self.blocks = blocks
         self.buckets = buckets
+        self.division = division
         self._status = status
         self._waiting = waiting
         self._space = space
@@ -105,6 +111,12 @@ class LocalExecutor:
         self._queues: dict[int, deque[tuple[int, Mapping[str, Any]]]] = {}
         self._pools: list[_Pool | None] = [None] * blocks
         self.served: dict[int, int] = {}
+        self._work = np.zeros(2)
+
+    @property
+    def padded_share(self) -> float | None:
+        """Which share of the work of the trials admitted so far is padding; None where nothing is packed."""
+        return float(1 - self._work[0] / self._work[1]) if self._work[1] else None
 
     @property
     def lanes(self) -> int:
@@ -146,11 +158,11 @@ class LocalExecutor:
         width, compiled = self.strategy.block, self.planner.compiled[number]
         blocks = [Block(compiled, self._words, self._data) for _ in range(self.blocks)]
         for block in blocks:
-            block.admit(np.arange(width), range(width), [config] * width)
+            block.admit(np.arange(width), range(width), [config] * width, [ENDLESS] * width)
         steps, seconds = 1, 0.0
         while steps <= FIRST_STEPS or seconds < least_seconds:
             started = time.perf_counter()
-            self._workers.run([functools.partial(block.advance, steps, NEVER, NEVER) for block in blocks])
+            self._workers.run([functools.partial(block.advance, steps) for block in blocks])
             seconds = time.perf_counter() - started
             steps *= FIRST_STEPS
         return seconds / (steps // FIRST_STEPS) / self.lanes
@@ -228,14 +240,19 @@ class LocalExecutor:
         if not len(lanes):
             return []
         taken = [queue.popleft() for _ in lanes]
-        pool.block.admit(lanes, [trial for trial, _ in taken], [config for _, config in taken])
+        configs = [config for _, config in taken]
+        lengths = [length(self._task, self._run, config) for config in configs]
+        pool.block.admit(lanes, [trial for trial, _ in taken], configs, lengths)
+        if self.division is not None:
+            work = self.division.work
+            self._work += work.seconds(configs).sum(), work.seconds(self.buckets.largest(configs)).sum()
         self.served[pool.program] = self.served.get(pool.program, 0) + len(taken)
         return [
-            Seat(trial, pool.program, pool.number, int(lane)) for (trial, _), lane in zip(taken, lanes, strict=True)
+            Seat(trial, pool.program, pool.number, int(lane), each.steps)
+            for (trial, _), lane, each in zip(taken, lanes, lengths, strict=True)
         ]
 
     def _advance(self, pool: _Pool) -> Chunk:
         seconds = pool.block.program.step_seconds
         most = FIRST_STEPS if seconds is None else max(1, int(CHUNK_SECONDS / max(seconds, 1e-9)))
-        due = pool.block.until_measurement(self.run.eval_every, self.run.steps)
-        return pool.block.advance(min(due, most), self.run.eval_every, self.run.steps)
+        return pool.block.advance(min(pool.block.until_measurement(), most))
