@@ -79,7 +79,7 @@ def show(
     facts.add_row("study", plain(record.name))
     facts.add_row("state", record.state + (f": {plain(record.error)}" if record.error else ""))
     facts.add_row("trials", f"{progress['done']:,} of {progress['total']:,}{_troubles(progress)}")
-    facts.add_row("budget", f"{record.steps:,} steps a trial, measured every {record.eval_every:,}")
+    facts.add_row("budget", f"{record.length} a trial, measured every {record.interval}")
     facts.add_row("search", plain(f"{record.proposer}, {record.scheduler or 'no scheduler'}, seed {record.seed}"))
     facts.add_row("time", duration(progress["seconds"]) + f" ({short(progress['trials_per_second'], 3)} trials/s)")
     _print(facts)

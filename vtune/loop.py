@@ -208,9 +208,10 @@ class Loop:
         step = np.concatenate([chunk.step for _, chunk in work.chunks])
         values = np.concatenate([chunk.values for _, chunk in work.chunks]).astype(np.float64)
         finite = np.concatenate([chunk.finite for _, chunk in work.chunks])
+        trained = np.concatenate([chunk.complete for _, chunk in work.chunks])
         scores = values[:, self._columns]
         diverged = ~finite | ~np.isfinite(scores).all(axis=1) | ~np.isfinite(values[:, self._loss])
-        complete = ~diverged & (step >= self._settings.steps)
+        complete = ~diverged & trained
         stopped = self._decide(trial, step, scores[:, 0] * self._signs[0], complete, diverged)
         known = np.flatnonzero(~diverged)
         for index in known.tolist():
@@ -306,12 +307,12 @@ class Loop:
 
     def _status(self) -> Status:
         settings, tally = self._settings, self.tally
-        steps = tally.ended * settings.steps + sum(live.step for live in self._live.values())
+        begun = sum(live.step / live.seat.steps for live in self._live.values() if live.seat)
         best = None if np.isinf(tally.best) else float(tally.best * self._signs[0])
         return Status(
             ended=tally.ended,
             trials=settings.trials,
-            step_share=steps / (settings.trials * settings.steps),
+            step_share=(tally.ended + begun) / settings.trials,
             diverged=tally.diverged,
             best=best,
             occupancy=tally.occupancy,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import math
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vtune.errors import ArgumentError
+from vtune.tasks.base import Run
 
 RISING = ("accuracy", "auc", "f1", "r2", "score", "return", "reward", "precision", "recall", "iou", "bleu")
 FALLING = ("loss", "error", "mse", "mae", "rmse", "n_params", "perplexity", "nll", "latency", "time")
@@ -36,8 +38,8 @@ class Settings:
     Attributes:
       objectives: what is tuned; the first is the score.
       trials: trials that are asked for.
-      steps: training steps of a full trial.
-      eval_every: steps between two measurements.
+      run: how long a full trial is, and how often it is measured.
+      steps: training steps of a full trial; the mean over the space where trials differ.
       seed: of everything random.
       rng: name of the generator of the trials' keys.
       keep: how many of the best trials' parameters are kept.
@@ -45,8 +47,8 @@ class Settings:
 
     objectives: tuple[Objective, ...]
     trials: int
-    steps: int
-    eval_every: int
+    run: Run
+    steps: float
     seed: int
     rng: str
     keep: int
@@ -57,8 +59,8 @@ def settings(
     metric: str | Sequence[str],
     mode: str | Sequence[str] | None,
     trials: int,
-    steps: int,
-    eval_every: int | None,
+    run: Run,
+    steps: float,
     seed: int,
     rng: str,
     keep: int,
@@ -68,21 +70,73 @@ def settings(
     Raises:
       ArgumentError: naming the argument, what must hold and what was given.
     """
-    steps = whole("steps", steps, 1)
-    eval_every = max(1, steps // 10) if eval_every is None else whole("eval_every", eval_every, 1)
-    if eval_every > steps:
-        raise ArgumentError(f"eval_every must be at most steps; {eval_every} > {steps} would never measure")
     if rng not in ("pcg", "threefry"):
         raise ArgumentError(f"rng must be 'pcg' or 'threefry', not {rng!r}")
     return Settings(
         objectives=objectives(metric, mode),
         trials=whole("trials", trials, 1),
+        run=run,
         steps=steps,
-        eval_every=eval_every,
         seed=whole("seed", seed, 0),
         rng=rng,
         keep=whole("keep", keep, 0),
     )
+
+
+def budget(
+    task: Any,
+    *,
+    steps: int | None,
+    epochs: float | None,
+    examples: int | None,
+    eval_every: float | None,
+    default: int | None = None,
+) -> Run:
+    """The budget of a trial, in the one unit that was given.
+
+    Args:
+      task: a task whose `steps` are fixed needs no budget.
+      steps: training steps.
+      epochs: passes over the training data.
+      examples: rows of training data, or what the task counts.
+      eval_every: how often a trial is measured, in the same unit; None for a tenth of the budget.
+      default: steps where nothing is given.
+
+    Raises:
+      ArgumentError: no budget or several, or numbers that cannot be.
+
+    >>> budget(None, steps=None, epochs=5, examples=None, eval_every=None)
+    Run(amount=5, eval_every=0.5, unit='epochs')
+    """
+    given = {"steps": steps, "epochs": epochs, "examples": examples}
+    given = {unit: amount for unit, amount in given.items() if amount is not None}
+    fixed = getattr(task, "steps", None)
+    if fixed is not None and given not in ({}, {"steps": fixed}):
+        raise ArgumentError(f"this task always trains {fixed} step(s): leave the budget out, or give steps={fixed}")
+    if not given and (fixed or default) is not None:
+        given = {"steps": fixed or default}
+    if len(given) != 1:
+        named = " and ".join(f"{unit}={amount!r}" for unit, amount in given.items()) or "none of them"
+        raise ArgumentError(
+            f"exactly one of steps, epochs and examples must be given: how long a trial is; got {named}"
+        )
+    (unit, amount), *_ = given.items()
+    amount = _amount(unit, amount, whole_only=unit != "epochs")
+    if eval_every is None:
+        every = amount / 10 if unit == "epochs" else max(1, int(amount) // 10)
+    else:
+        every = _amount("eval_every", eval_every, whole_only=unit != "epochs")
+    if every > amount:
+        raise ArgumentError(f"eval_every must be at most {unit}; {every:g} > {amount:g} would never measure")
+    return Run(amount, every, unit)
+
+
+def _amount(name: str, value: Any, whole_only: bool) -> float:
+    if whole_only:
+        return whole(name, value, 1)
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < math.inf:
+        raise ArgumentError(f"{name} must be a positive number, not {value!r}")
+    return int(value) if float(value).is_integer() else float(value)
 
 
 def objectives(metric: str | Sequence[str], mode: str | Sequence[str] | None) -> tuple[Objective, ...]:

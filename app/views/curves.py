@@ -21,7 +21,7 @@ def draw(study: StudyRecord) -> None:
     best = best_trials(frame, mode, top)
     measurements = reads.sample(study, best["id"].to_numpy())
     if measurements.empty:
-        shell.nothing("hourglass_top", "No measurements yet", f"The first come after {study.eval_every:,} steps.")
+        shell.nothing("hourglass_top", "No measurements yet", f"The first come after {study.interval}.")
         return
     figure = plots.curves(
         measurements, frame, metric, mode=mode, top=top, log=log, companion=companion if paired else None, height=520

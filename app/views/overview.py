@@ -42,7 +42,7 @@ def draw(study: StudyRecord) -> None:
     """The chosen study: facts, history and the best trials."""
     metric, mode = shell.objective(study)
     shell.header(study, study.name)
-    budget = f"{study.trials:,} trials of {study.steps:,} steps"
+    budget = f"{study.trials:,} trials of {study.length}"
     parts = [study.task, f"{metric} {mode}", study.proposer, study.scheduler or "no scheduler", budget]
     st.html(
         "<span style='opacity:.7'>"

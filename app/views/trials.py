@@ -132,7 +132,7 @@ def detail(study: StudyRecord, number: int) -> None:
 def draw_curve(study: StudyRecord, measurements: pd.DataFrame) -> None:
     """The curves of the trial: one metric, on validation and on training data."""
     if measurements.empty:
-        shell.nothing("hourglass_top", "No measurements yet", f"The first come after {study.eval_every:,} steps.")
+        shell.nothing("hourglass_top", "No measurements yet", f"The first come after {study.interval}.")
         return
     families = [
         name for name in study.metrics if name.removeprefix("train_") not in study.metrics or name[:6] != "train_"

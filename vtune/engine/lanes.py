@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from vtune.engine.program import DUE, FRESH, START, Program
+from vtune.tasks.budget import Length, next_mark
 
 IDLE = -1
 """The trial id of a lane that has none."""
@@ -26,6 +27,7 @@ class Chunk:
       step: steps done, int64[n].
       values: metrics, float32[n, metrics].
       finite: whether the lane's floating state is finite, bool[n].
+      complete: whether the lane has done all its steps, bool[n].
       steps: steps that every lane of the block did.
       live: lanes that held a trial.
       seconds: how long the block ran.
@@ -36,6 +38,7 @@ class Chunk:
     step: np.ndarray
     values: np.ndarray
     finite: np.ndarray
+    complete: np.ndarray
     steps: int
     live: int
     seconds: float
@@ -55,6 +58,8 @@ class Block:
         self.program = program
         self.trial = np.full(lanes, IDLE, np.int64)
         self.done = np.zeros(lanes, np.int64)
+        self.steps = np.ones(lanes, np.int64)
+        self._every = np.ones(lanes)
         self._fresh = np.zeros(lanes, bool)
         self._words = words
         self._data = data
@@ -67,13 +72,20 @@ class Block:
         """Which lanes hold a trial, bool[lanes]."""
         return self.trial != IDLE
 
-    def admit(self, lanes: np.ndarray, trials: Sequence[int], configs: Sequence[Mapping[str, Any]]) -> None:
+    def admit(
+        self,
+        lanes: np.ndarray,
+        trials: Sequence[int],
+        configs: Sequence[Mapping[str, Any]],
+        lengths: Sequence[Length],
+    ) -> None:
         """Seats trials in idle lanes; their states are made at the beginning of the next chunk.
 
         Args:
           lanes: where, int[n].
           trials: ids, n of them.
           configs: filled configs that satisfy the program's guards, n of them.
+          lengths: how long they train, n of them.
         """
         new = self.program.traced.layout.encode(list(configs))
         for column, values in zip(jax.tree.leaves(self._host), jax.tree.leaves(new), strict=True):
@@ -81,30 +93,32 @@ class Block:
         self._columns = jax.device_put(self._host)
         self.trial[lanes] = trials
         self.done[lanes] = 0
+        self.steps[lanes] = [length.steps for length in lengths]
+        self._every[lanes] = [length.every for length in lengths]
         self._fresh[lanes] = True
 
     def retire(self, lanes: np.ndarray) -> None:
         """Empties lanes: their trials have ended."""
         self.trial[lanes] = IDLE
 
-    def until_measurement(self, eval_every: int, budget: int) -> int:
+    def until_measurement(self) -> int:
         """Steps until the first of the live lanes is due."""
-        done = self.done[self.live]
-        due = np.minimum(done - done % eval_every + eval_every, budget)
-        return int((due - done).min())
+        live = self.live
+        return int((self._marks() - self.done)[live].min())
 
-    def advance(self, steps: int, eval_every: int, budget: int) -> Chunk:
+    def _marks(self) -> np.ndarray:
+        return next_mark(self.done, self.steps, self._every)
+
+    def advance(self, steps: int) -> Chunk:
         """Trains every lane for `steps` steps and measures those that are then due.
 
         Args:
           steps: at most `until_measurement`.
-          eval_every: steps between measurements.
-          budget: steps of a whole trial.
         """
         started = time.perf_counter()
         live = self.live
         after = self.done + steps
-        due = live & ((after % eval_every == 0) | (after >= budget))
+        due = live & (after >= self._marks())
         table = np.stack([np.maximum(self.trial, 0), self.done, self._fresh, due]).astype(np.uint32)
         values, finite = self._call(table, steps, bool(due.any()))
         self._fresh[:] = False
@@ -113,8 +127,9 @@ class Block:
         seconds = time.perf_counter() - started
         self.program.step_seconds = seconds / steps
         return Chunk(
-            self.trial[lanes], lanes, after[lanes], values[lanes], finite[lanes], steps, int(live.sum()), seconds
-        )
+            self.trial[lanes], lanes, after[lanes], values[lanes], finite[lanes], after[lanes] >= self.steps[lanes],
+            steps, int(live.sum()), seconds,
+        )  # fmt: skip
 
     def _call(self, table: np.ndarray, steps: int, measure: bool) -> tuple[np.ndarray, np.ndarray]:
         if self.program.traced.strategy.loop:

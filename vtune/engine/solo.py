@@ -15,6 +15,7 @@ import numpy as np
 from vtune import rng
 from vtune.hyper import PlainHP
 from vtune.tasks.base import Run
+from vtune.tasks.budget import length, next_mark
 
 
 def train_alone(
@@ -25,7 +26,7 @@ def train_alone(
     Args:
       task: the task, already told of the run.
       config: a filled config.
-      run: steps, and steps between measurements.
+      run: the budget of a trial.
       seed: the study's seed.
       trial: the trial's id.
       rng_name: generator of the keys.
@@ -53,14 +54,17 @@ def train_alone(
     leaves = jax.tree.leaves(state)
     curve: list[tuple[int, dict[str, float]]] = []
     since: list[Any] = []
-    for done in range(run.steps):
+    whole = length(task, run, config)
+    mark = int(next_mark(0, whole.steps, whole.every))
+    for done in range(whole.steps):
         leaves, metrics = step(leaves, jnp.uint32(done), data)
         since.append(metrics)
-        if (done + 1) % run.eval_every == 0 or done + 1 == run.steps:
+        if done + 1 == mark:
             measured = evaluate(leaves, jnp.uint32(done + 1), data)
             averages = {name: _mean([m[name] for m in since]) for name in since[0]}
             curve.append((done + 1, averages | {name: float(value) for name, value in measured.items()}))
             since = []
+            mark = int(next_mark(mark, whole.steps, whole.every))
     return curve, jax.tree.unflatten(definition, leaves)
 
 

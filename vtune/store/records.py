@@ -30,8 +30,8 @@ class StudyRecord:
       objectives: (metric, "min" or "max") pairs; the first one orders the trials.
       metrics: names of the columns of measurements, in order.
       trials: the budget, in trials.
-      steps: the budget of a trial, in optimizer steps.
-      eval_every: steps between two measurements.
+      steps: the budget of a trial, in optimizer steps; the mean where it is counted in another unit (see `length`).
+      eval_every: steps between two measurements; the mean likewise.
       seed: the study's seed.
       rng: name of the random generator.
       proposer: name of the proposer.
@@ -64,6 +64,25 @@ class StudyRecord:
     report: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
     clock: int = 0
+
+    @property
+    def length(self) -> str:
+        """How long a full trial is, in words.
+
+        >>> StudyRecord("a", steps=500).length
+        '500 steps'
+        """
+        return self._words("amount", self.steps)
+
+    @property
+    def interval(self) -> str:
+        """How long a trial trains between two measurements, in words."""
+        return self._words("eval_every", self.eval_every)
+
+    def _words(self, part: str, steps: int) -> str:
+        budget = self.choices.get("budget")
+        amount, unit = (steps, "steps") if budget is None else (budget[part], budget["unit"])
+        return f"{amount:,} {unit.removesuffix('s') if amount == 1 else unit}"
 
 
 @dataclass(frozen=True, slots=True)

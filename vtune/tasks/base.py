@@ -13,16 +13,32 @@ class Run:
     """How long every trial trains, for tasks that must know (learning-rate schedules).
 
     Attributes:
-      steps: optimizer steps of a full trial.
-      eval_every: steps between two measurements.
+      amount: length of a full trial, in `unit`.
+      eval_every: length between two measurements, in `unit`.
+      unit: "steps", "epochs" or "examples".
 
     Example:
-      >>> Run(steps=500, eval_every=50).steps
+      >>> Run(500, eval_every=50).steps
       500
     """
 
-    steps: int
-    eval_every: int
+    amount: float
+    eval_every: float
+    unit: str = "steps"
+
+    @property
+    def steps(self) -> int:
+        """Steps of a full trial, where all trials have the same.
+
+        Raises:
+          TaskError: the run is not counted in steps.
+        """
+        if self.unit != "steps":
+            raise TaskError(
+                f"this run is of {self.amount:g} {self.unit}, so that each trial has steps of its own; the task asked "
+                "for the steps of all. Tune with steps=, or let the task work its steps out from `run.amount`."
+            )
+        return int(self.amount)
 
 
 @runtime_checkable
@@ -32,7 +48,9 @@ class Task(Protocol):
     Hyperparameters arrive as `hp` (`hp.lr`, `hp["lr"]`); keys are typed PRNG keys, one a call, made from the trial's
     id and step. Optional members are found by name: `name` (for the study's default name), `for_run(run)` (a copy that
     knows the `Run`), `variables(hp, state, data)` (what `Study.best_params()` hands out; the state when missing),
-    `describe()` (JSON values that a resume compares) and `cost(hp)` (what one step costs, for budgets not in steps).
+    `describe()` (JSON values that a resume compares), and for budgets that are not counted in steps one of
+    `steps_for(config, amount, unit)` (steps, a fraction if need be, that a config takes for an amount of "epochs" or
+    "examples") and `cost(hp)` (examples, frames or the like that one step takes).
 
     Example:
       >>> class Descent:
