@@ -38,6 +38,10 @@ class ProposerError(VtuneError, RuntimeError):
     """A proposer that broke its contract: configurations outside the space, or scores that do not fit."""
 
 
+class SchedulerError(VtuneError, RuntimeError):
+    """A scheduler that broke its contract: a verdict that does not fit the report, or is on trials that are over."""
+
+
 class StoreError(VtuneError, RuntimeError):
     """A store that cannot be opened, read or written as asked."""
 

@@ -79,8 +79,18 @@ class Measurement:
 
 
 class Decision(enum.IntEnum):
-    """What a scheduler says of a lane after a measurement."""
+    """What a scheduler says of a trial.
+
+    Attributes:
+      CONTINUE: it trains on; a paused trial goes on from the state that it left its lane with.
+      STOP: it is over without having had its full budget, and is not ranked among the complete ones.
+      COPY: it goes on from a copy of another trial's state, under its own id and its own keys.
+      PAUSE: it leaves its lane; its state is kept until the scheduler speaks of it again.
+      FINISH: it is over and counts as complete, since more steps would not help it.
+    """
 
     CONTINUE = 0
     STOP = 1
     COPY = 2
+    PAUSE = 3
+    FINISH = 4

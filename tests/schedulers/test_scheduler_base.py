@@ -46,8 +46,8 @@ def test_a_scheduler_sees_whole_arrays_and_gives_a_verdict_on_each_trial():
 @pytest.mark.parametrize(
     ("scheduler", "message"),
     [
-        ("asha", r"scheduler must be None or an object with name, init\(\) and decide\(state, report\); got 'asha'"),
-        (Worst, "got <class .*Worst'>"),
+        ("ashe", r"scheduler must be None, one of 'asha', .*got 'ashe'"),
+        (Worst, "got the class Worst. Write Worst"),
         (object(), "object lacks name, init, decide"),
         (3, "int lacks name, init, decide"),
     ],

@@ -1,57 +1,30 @@
-"""What a scheduler is: it sees all trials that were just measured and says which go on, end, or copy another."""
+"""What a scheduler is: it sees all trials that were just measured and says which go on, wait, end or copy another."""
 
 from __future__ import annotations
 
+import dataclasses
+import numbers
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 
 from vtune.errors import ArgumentError
-from vtune.records import Decision
-
-
-@dataclass(frozen=True)
-class Report:
-    """The trials that were measured at the end of a chunk, in the order of their ids.
-
-    Attributes:
-      trial: ids, int64 [n].
-      step: optimizer steps done, int64 [n].
-      score: float64 [n], lower is better whatever the study's mode; NaN for a trial without a score.
-      finished: whether the trial's budget is used up, bool [n]; such a trial ends whatever is decided.
-    """
-
-    trial: np.ndarray
-    step: np.ndarray
-    score: np.ndarray
-    finished: np.ndarray
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What becomes of the trials of a report, in its order.
-
-    Attributes:
-      action: values of `Decision`, int8 [n].
-      source: id of the trial whose state is copied where the action is COPY, -1 elsewhere, int64 [n].
-    """
-
-    action: np.ndarray
-    source: np.ndarray
-
-    @classmethod
-    def going_on(cls, n: int) -> Verdict:
-        """The verdict under which all n trials go on."""
-        return cls(np.full(n, Decision.CONTINUE, dtype=np.int8), np.full(n, -1, dtype=np.int64))
+from vtune.records import Config
+from vtune.schedulers.report import Report, Verdict
+from vtune.space import Space
 
 
 @runtime_checkable
 class Scheduler(Protocol):
     """Decides after each chunk, for all trials at once, which of them deserve more steps.
 
-    A scheduler object holds its settings only. What it remembers of the trials is its state, a pytree of arrays and
-    JSON values that goes in and comes back, so that a study can store it and go on from it.
+    A scheduler object holds its settings only. What it remembers of the trials is its state, nested dicts and lists of
+    arrays and JSON values that goes in and comes back, so that a study can store it and go on from it.
+
+    Two more members are looked for: `for_study(study)`, which gives a copy that knows a `StudyInfo`, and `marks()`,
+    which gives the steps at which it wants a measurement, whatever the study's `eval_every`.
 
     Attributes:
       name: what it is called in studies.
@@ -68,7 +41,7 @@ class Scheduler(Protocol):
 
         Args:
           state: what the last call returned, or `init`. It is not changed in place.
-          report: the trials just measured.
+          report: the trials just measured. A trial is reported once a step, and its last report says `finished`.
 
         Returns:
           The next state, and the verdict on each trial of the report.
@@ -76,28 +49,162 @@ class Scheduler(Protocol):
         ...
 
 
-def make(scheduler: Scheduler | None) -> Scheduler | None:
-    """Checks a scheduler.
+@dataclass(frozen=True)
+class StudyInfo:
+    """What a scheduler may know of the study that it serves.
+
+    Attributes:
+      steps: training steps of a full trial.
+      trials: trials that are asked for.
+      eval_every: steps between two measurements.
+      objectives: (metric, "min" or "max") of what is tuned; the first is the score.
+      metrics: names of all that is measured; empty if that is not known yet.
+      seed: of everything random.
+      space: where configurations come from; None if there is none.
+      fits: (sources int64 [m], configs of length m) -> bool [m]: whether a trial could go on under a config from the
+        state of its source, as it can if the same program trains both. None if every config can.
+
+    Example:
+      >>> StudyInfo(steps=500, trials=64, eval_every=50).objectives
+      (('loss', 'min'),)
+    """
+
+    steps: int
+    trials: int
+    eval_every: int
+    objectives: tuple[tuple[str, str], ...] = (("loss", "min"),)
+    metrics: tuple[str, ...] = ()
+    seed: int = 0
+    space: Space | None = None
+    fits: Callable[[np.ndarray, Sequence[Config]], np.ndarray] | None = None
+
+
+class StudyScheduler:
+    """Base of the schedulers here: frozen dataclasses of settings, whose copies know the study that they serve."""
+
+    name: ClassVar[str]
+    single: ClassVar[bool] = False
+    _study: StudyInfo | None = None
+
+    @property
+    def study(self) -> StudyInfo:
+        """The study that this copy serves.
+
+        Raises:
+          ArgumentError: a scheduler that was not told of a study.
+        """
+        if self._study is None:
+            kind = type(self).__name__
+            raise ArgumentError(f"{kind} must be told of the study first: {kind}(...).for_study(StudyInfo(...))")
+        return self._study
+
+    def for_study(self, study: StudyInfo) -> Self:
+        """A copy that knows the study.
+
+        Raises:
+          ArgumentError: settings that do not fit the study.
+        """
+        if self.single and len(study.objectives) > 1:
+            names = ", ".join(metric for metric, _ in study.objectives)
+            raise ArgumentError(f"{type(self).__name__} compares one score; this study has several: {names}")
+        told = dataclasses.replace(self)  # type: ignore[type-var]
+        object.__setattr__(told, "_study", study)
+        told.check()
+        return told
+
+    def check(self) -> None:
+        """Compares the settings with the study's; raises `ArgumentError`."""
+
+    def marks(self) -> tuple[int, ...]:
+        """Steps at which trials must be measured, whatever the study's `eval_every`."""
+        return ()
+
+    def _whole(self, least: int, *names: str) -> None:
+        """Checks settings that must be whole numbers; None is left to the study."""
+        for name in names:
+            value = getattr(self, name)
+            if value is None:
+                continue
+            integral = isinstance(value, numbers.Integral) or (isinstance(value, float) and value.is_integer())
+            if isinstance(value, bool) or not integral or value < least:
+                raise ArgumentError(f"{name} must be a whole number of at least {least}, not {value!r}")
+            object.__setattr__(self, name, int(value))
+
+    def describe(self) -> dict[str, Any]:
+        """The settings, as JSON values: what must be the same when a study goes on."""
+        values = dataclasses.asdict(self)  # type: ignore[call-overload]
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+_REGISTRY: dict[str, Any] = {}
+
+_MEMBERS = ("name", "init", "decide")
+
+Kind = TypeVar("Kind", bound=type)
+
+
+def register(kind: Kind) -> Kind:
+    """Class decorator: `make` finds the class by its `name`, and the contract tests run over it."""
+    _REGISTRY[kind.name] = kind  # type: ignore[attr-defined]
+    return kind
+
+
+def names() -> tuple[str, ...]:
+    """The names that `make` knows, in alphabetical order."""
+    return tuple(sorted(_REGISTRY))
+
+
+def make(scheduler: str | Scheduler | None) -> Scheduler | None:
+    """Gives a scheduler.
 
     Args:
-      scheduler: None to train every trial to its end, or an object with the members of `Scheduler`.
+      scheduler: None to train every trial to its end, one of `names()`, or an object with the members of `Scheduler`.
 
     Returns:
-      The same.
+      None, the scheduler of that name with its default settings, or the object itself.
 
     Raises:
       ArgumentError: anything else; says what it lacks.
 
     Example:
+      >>> make("asha").reduction
+      3
       >>> make(None) is None
       True
     """
     if scheduler is None:
         return None
-    must = "scheduler must be None or an object with name, init() and decide(state, report)"
-    if isinstance(scheduler, str | type):
-        raise ArgumentError(f"{must}; got {scheduler!r}")
-    lacking = [member for member in ("name", "init", "decide") if not hasattr(scheduler, member)]
+    must = (
+        f"scheduler must be None, one of {', '.join(map(repr, names()))}, or an object with name, init() and "
+        "decide(state, report)"
+    )
+    if isinstance(scheduler, str):
+        if scheduler not in _REGISTRY:
+            raise ArgumentError(f"{must}; got {scheduler!r}")
+        return _REGISTRY[scheduler]()
+    if isinstance(scheduler, type):
+        raise ArgumentError(f"{must}; got the class {scheduler.__name__}. Write {scheduler.__name__}(...)")
+    lacking = [member for member in _MEMBERS if not hasattr(scheduler, member)]
     if lacking:
         raise ArgumentError(f"{must}; {type(scheduler).__name__} lacks {', '.join(lacking)}")
     return scheduler
+
+
+def prepared(scheduler: Any, study: StudyInfo) -> Any:
+    """The scheduler as it serves a study: its `for_study(study)` if it has one, else itself.
+
+    Example:
+      >>> prepared(make("asha"), StudyInfo(steps=270, trials=64, eval_every=10)).marks()
+      (10, 30, 90)
+    """
+    return scheduler.for_study(study) if hasattr(scheduler, "for_study") else scheduler
+
+
+def marks(scheduler: Any) -> tuple[int, ...]:
+    """The steps at which a prepared scheduler wants trials measured, in ascending order.
+
+    Example:
+      >>> marks(None)
+      ()
+    """
+    return tuple(sorted(set(scheduler.marks()))) if hasattr(scheduler, "marks") else ()
