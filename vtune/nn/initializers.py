@@ -235,8 +235,9 @@ def initializer(name: Any, scale: Any = None) -> Callable[..., jax.Array]:
     """Returns an initializer: that of a name, or the one that a hyperparameter chooses.
 
     What it makes has the values that `jax.nn.initializers` gives for the same key and the true shape, whatever the
-    padding: from the same random bits, to the last digit but for what XLA rounds. Glorot (Xavier): Glorot and Bengio 2010. He (Kaiming): He et al. 2015.
-    LeCun: LeCun et al. 1998. Orthogonal: Saxe et al. 2014. "embedding" is the default of `flax.linen.Embed`.
+    padding: from the same random bits, to the last digit but for what XLA rounds. Glorot (Xavier): Glorot and Bengio
+    2010. He (Kaiming): He et al. 2015. LeCun: LeCun et al. 1998. Orthogonal: Saxe et al. 2014. "embedding" is the
+    default of `flax.linen.Embed`.
 
     Args:
       name: one of `INITIALIZERS`; a hyperparameter that is a Choice of names, which is then packed; or a function of
