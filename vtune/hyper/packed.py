@@ -134,3 +134,15 @@ def packed_bound(value: Any, bound: str, cap: float) -> Any:
     for name in value.expression.names:
         value.body.session.mark_packed(name)
     return value.tracer
+
+
+def packed_at_least(value: Any, least: int) -> bool:
+    """Whether a hyperparameter that packed code uses is at least so large: the program serves only configs like it.
+
+    Args:
+      value: a Hyper, or a plain number when a trial is trained alone.
+      least: the number to compare with.
+    """
+    if not isinstance(value, Hyper):
+        return value >= least
+    return value.body.ask("packed", "bool", expression("ge", value.expression, least))
