@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -216,7 +217,10 @@ class _Given:
 
     function: Callable[..., jax.Array]
 
-    def __call__(self, key: jax.Array, sizes: Sequence[Any], dtype: Any = float, **axes: Any) -> jax.Array:
+    def __call__(
+        self, key: jax.Array, sizes: Sequence[Any], dtype: Any = float, *, in_axis: Any = -2, out_axis: Any = -1
+    ) -> jax.Array:
+        """Several axes on either side are drawn as one, as `flax.linen.DenseGeneral` does."""
         lengths = tuple(size if isinstance(size, Size) else packed_size(size) for size in sizes)
         if any(size.packed for size in lengths):
             name = getattr(self.function, "__qualname__", repr(self.function))
@@ -225,7 +229,11 @@ class _Given:
                 f"sees the padded shape {tuple(size.cap for size in lengths)} only. Pass a name instead, or "
                 f"vtune.nn.initializer(name, scale): {', '.join(INITIALIZERS)}."
             )
-        return self.function(key, tuple(size.cap for size in lengths), dtype)
+        shape = tuple(size.cap for size in lengths)
+        if isinstance(in_axis, int) and isinstance(out_axis, int):
+            return self.function(key, shape, dtype)
+        matrix = [math.prod(shape[axis] for axis in _axes(each, len(shape))) for each in (in_axis, out_axis)]
+        return self.function(key, tuple(matrix), dtype).reshape(shape)
 
 
 _SIZELESS = ((jax.nn.initializers.zeros, "zeros"), (jax.nn.initializers.ones, "ones"))
