@@ -96,8 +96,6 @@ def _orthogonal(key: jax.Array, layout: _Layout, dtype: Any) -> jax.Array:
     rows, columns = _joined(layout.of(in_axes)), _joined(layout.of(layout.out_axes))
     if 0 in (rows.cap, columns.cap):
         return _full(0.0, key, layout, dtype)
-    if not (rows.packed or columns.packed):
-        return jax.random.orthogonal(key, rows.cap, (), dtype, columns.cap)[row, column]
     tall = rows.value >= columns.value
     at = jnp.where(tall, row, column), jnp.where(tall, column, row)
     return masked(_orthonormal_columns(key, rows, columns, dtype).at[at].get(mode="clip"), layout.sizes)
@@ -113,18 +111,30 @@ def _hyper(sizes: Sequence[Size]) -> Hyper | None:
 
 
 def _orthonormal_columns(key: jax.Array, rows: Size, columns: Size, dtype: Any) -> jax.Array:
-    """Of a matrix as long as the longer side and as wide as the shorter one.
-
-    The first columns of Q depend on the first columns of the matrix alone, and zeros below them add nothing: padding
-    columns, those of the identity to keep the rank full, change no true one.
-    """
+    """Of a matrix as long as the longer side and as wide as the shorter one: zero beyond the true ones."""
     hyper = _hyper((rows, columns))
     longer = Size(jnp.maximum(rows.value, columns.value), max(rows.cap, columns.cap), hyper)
     shorter = Size(jnp.minimum(rows.value, columns.value), min(rows.cap, columns.cap), hyper)
-    drawn = draws.normal(key, (longer, shorter), dtype)
-    padding = jnp.where(shorter.mask, 0, jnp.eye(longer.cap, shorter.cap, dtype=drawn.dtype))
-    q, r = jnp.linalg.qr(drawn + padding)
-    return q * jnp.sign(jnp.diagonal(r))
+    return _gram_schmidt(draws.normal(key, (longer, shorter), dtype))
+
+
+def _gram_schmidt(matrix: jax.Array) -> jax.Array:
+    """The Q of a QR decomposition with a positive diagonal, zero where columns are zero.
+
+    Classical Gram-Schmidt, each column twice (Giraud, Langou and Rozloznik, "The loss of orthogonality in the
+    Gram-Schmidt orthogonalization process", 2005). XLA's QR on a CPU is a library call, several of which wait for each
+    other for ever where there are fewer cores.
+    """
+
+    def column(at: Any, q: jax.Array) -> jax.Array:
+        rest = matrix[:, at]
+        for _ in range(2):
+            seen = jnp.matmul(rest, q, precision=jax.lax.Precision.HIGHEST)
+            rest = rest - jnp.matmul(q, seen, precision=jax.lax.Precision.HIGHEST)
+        length = jnp.sqrt(jnp.sum(jnp.square(rest)))
+        return q.at[:, at].set(rest / jnp.where(length > 0, length, 1.0))
+
+    return jax.lax.fori_loop(0, matrix.shape[1], column, jnp.zeros_like(matrix))
 
 
 def _pair(gain: float, fan: Callable[[_Layout], Any], *names: str) -> dict[str, _Rule]:
