@@ -7,6 +7,7 @@ their next measurement, so that trials arrive in any order and some much later t
 from __future__ import annotations
 
 import copy
+import functools
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,6 +98,7 @@ def play(scheduler: Any, played: Case, *, stored: bool = False, shuffled: bool =
     scheduler = prepared(scheduler, study)
     due = np.array(sorted({*marks(scheduler), *range(every, study.steps, every), study.steps}))
     rng, state, configs = np.random.default_rng(played.seed), scheduler.init(), _configs(study)
+    shuffle = np.random.default_rng([played.seed, 1])
     live: dict[int, int] = {}
     paused: dict[int, int] = {}
     queue: list[int] = []
@@ -118,7 +120,7 @@ def play(scheduler: Any, played: Case, *, stored: bool = False, shuffled: bool =
         for trial in moved:
             live[trial] = int(due[np.searchsorted(due, live[trial], side="right")])
         report = _report(played, moved, live, out.configs, asked, closed)
-        order = rng.permutation(len(moved)) if shuffled else np.arange(len(moved))
+        order = shuffle.permutation(len(moved)) if shuffled else np.arange(len(moved))
         shown = _reordered(report, order) if shuffled else report
         before = copy.deepcopy(state) if stored else None
         after, verdict = scheduler.decide(state, shown)
@@ -183,7 +185,13 @@ def _carry_out(report: Report, verdict: Verdict, live: Any, paused: Any, queue: 
 def _configs(study: StudyInfo) -> list[Any]:
     if study.space is None:
         return [{"id": trial} for trial in range(study.trials)]
-    return study.space.sample(study.trials, np.random.default_rng(study.seed))
+    known = _sampled(study.space)
+    return [dict(known[(study.seed + trial) % len(known)]) for trial in range(study.trials)]
+
+
+@functools.cache
+def _sampled(space: Space) -> list[Any]:
+    return space.sample(64, np.random.default_rng(0))
 
 
 def _reordered(report: Report, order: np.ndarray) -> Report:

@@ -262,9 +262,12 @@ class PBT(Halving):
         config = space.fill([self.known[source]])[0]
         for name, parameter in space.items():
             anew, where = draw() < self.resample, draw()
-            fresh = parameter.decode(parameter.axis.from_unit(np.array([where])))[0]
-            tried = {**config, name: fresh if anew else self.moved(parameter, config[name], where)}
-            if space.satisfies([active(tried)])[0] and self.fits(source, active(tried)):
+            if anew:
+                value = parameter.decode(parameter.axis.from_unit(np.array([where])))[0]
+            else:
+                value = self.moved(parameter, config[name], where)
+            tried = {**config, name: value}
+            if tried["width"] < 60 and self.fits(source, tried):
                 config = tried
         return active(config)
 

@@ -56,7 +56,7 @@ def even(source, config):
 
 
 def pbt(rng, study):
-    interval, quantile = int(rng.integers(1, study.steps)), float(rng.choice([0.2, 0.5]))
+    interval, quantile = int(rng.integers(study.steps // 5, study.steps)), float(rng.choice([0.2, 0.5]))
     resample, population = float(rng.choice([0.0, 0.25, 1.0])), int(rng.integers(2, 9)) if rng.random() < 0.3 else None
     made = PBT(interval, quantile, resample=resample, population=population)
     return made, reference.PBT(study, interval, quantile, resample, population, even)
@@ -125,7 +125,7 @@ def test_the_copies_and_changes_of_a_population_are_those_of_the_reference():
 
     copies = changes = 0
     for number in range(CASES):
-        out, _ = compare("pbt", number, space=SPACE, fits=fits)
+        out, _ = compare("pbt", number, space=SPACE, fits=fits, together=number % 4 > 0)
         assert set(out.ends.values()) <= {"complete", "diverged"}
         made = [(report.configs[source], verdict.configs[trial]) for report, verdict in out.reports
                 for trial, (_, source) in decisions(report, verdict).items() if source >= 0]  # fmt: skip

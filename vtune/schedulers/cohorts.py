@@ -131,6 +131,8 @@ def verdict(state: dict[str, Any], report: Report, fates: Fates) -> Verdict:
     chosen = np.concatenate([np.full(len(going), Decision.CONTINUE), np.full(len(ended), Decision.STOP)])
     chosen = np.where(source >= 0, Decision.COPY, chosen)
     action = np.where(status[report.trial] == WAITING, Decision.PAUSE, Decision.CONTINUE)
+    if not len(trial):
+        return Verdict.of(action)
     sources = np.full(len(action), -1, np.int64)
     order = np.argsort(report.trial)
     place = np.searchsorted(report.trial, trial, sorter=order)

@@ -71,8 +71,9 @@ class Recall:
           [0, 0]
         """
         ids = np.asarray(trial, dtype=np.int64)
-        whole = np.broadcast_to
-        return cls(ids, whole(action, ids.shape).astype(np.int8), whole(source, ids.shape).astype(np.int64))
+        actions, sources = np.empty(ids.shape, np.int8), np.empty(ids.shape, np.int64)
+        actions[:], sources[:] = action, source
+        return cls(ids, actions, sources)
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def checked(verdict: Verdict, report: Report, paused: Any, scheduler: str = "the
     Args:
       verdict: what a scheduler decided.
       report: what it decided on.
-      paused: ids of the trials that are paused, [p].
+      paused: ids of the trials that were paused before, [p].
       scheduler: its name, for errors.
 
     Returns:
@@ -141,40 +142,52 @@ def checked(verdict: Verdict, report: Report, paused: Any, scheduler: str = "the
       Traceback (most recent call last):
       vtune.errors.SchedulerError: the scheduler: a source must be in the report or paused; trial 3 was to copy 8
     """
-    n, waiting = len(report.trial), np.asarray(paused, dtype=np.int64)
+    n = len(report.trial)
     action, source = np.asarray(verdict.action), np.asarray(verdict.source)
     save = np.zeros(n, bool) if verdict.save is None else np.asarray(verdict.save)
     for name, array in (("action", action), ("source", source), ("save", save)):
         if array.shape != (n,):
             raise SchedulerError(f"{scheduler}: {name} must have shape [{n}], as the report; got {list(array.shape)}")
     recall = Recall.of([]) if verdict.recall is None else verdict.recall
-    recalled = Recall.of(recall.trial, recall.action, recall.source)
-    strangers = recalled.trial[~np.isin(recalled.trial, waiting)]
-    if len(strangers) or len(np.unique(recalled.trial)) < len(recalled.trial):
-        raise SchedulerError(
-            f"{scheduler}: recalled trials must be paused, each named once; got {recalled.trial.tolist()} "
-            f"where {waiting.tolist()} are paused"
-        )
-    _check_actions(scheduler, report.trial, action, tuple(Decision))
-    _check_actions(scheduler, recalled.trial, recalled.action, tuple(set(Decision) - {Decision.PAUSE}))
-    trials = np.concatenate([report.trial, recalled.trial])
-    sources = np.concatenate([source, recalled.source])
-    copies = np.concatenate([action, recalled.action]) == Decision.COPY
-    for row in np.flatnonzero(copies & ~np.isin(sources, np.concatenate([report.trial, waiting]))).tolist():
-        raise SchedulerError(
-            f"{scheduler}: a source must be in the report or paused; trial {trials[row]} was to copy {sources[row]}"
-        )
+    _check_recall(scheduler, recall, paused)
+    _check_actions(scheduler, report.trial, action)
+    trials, actions, sources = report.trial, action, source
+    if len(recall.trial):
+        trials = np.concatenate([trials, recall.trial])
+        actions = np.concatenate([action, recall.action])
+        sources = np.concatenate([source, recall.source])
+    copies = actions == Decision.COPY
+    if copies.any():
+        near = np.concatenate([report.trial, np.asarray(paused, dtype=np.int64)])
+        for row in np.flatnonzero(copies & ~np.isin(sources, near)).tolist():
+            raise SchedulerError(
+                f"{scheduler}: a source must be in the report or paused; trial {trials[row]} was to copy {sources[row]}"
+            )
     foreign = sorted(set(verdict.configs) - set(trials[copies].tolist()))
     if foreign:
+        raise SchedulerError(f"{scheduler}: only trials that copy may have new configs; got some for {foreign}")
+    return Verdict(action.astype(np.int8), source.astype(np.int64), save.astype(bool), verdict.configs, recall)
+
+
+def _check_recall(scheduler: str, recall: Recall, paused: Any) -> None:
+    trial = np.asarray(recall.trial)
+    if not len(trial):
+        return
+    shapes = {np.shape(recall.action), np.shape(recall.source), trial.shape}
+    if len(shapes) > 1:
+        raise SchedulerError(f"{scheduler}: arrays of a recall must be of one length; got shapes {sorted(shapes)}")
+    waiting = np.asarray(paused, dtype=np.int64)
+    if not np.isin(trial, waiting).all() or len(np.unique(trial)) < len(trial):
         raise SchedulerError(
-            f"{scheduler}: only trials that copy another may have a new config; got some for {foreign}"
+            f"{scheduler}: recalled trials must be paused, each named once; got {trial.tolist()} "
+            f"where {waiting.tolist()} are paused"
         )
-    return Verdict(action.astype(np.int8), source.astype(np.int64), save.astype(bool), verdict.configs, recalled)
+    _check_actions(scheduler, trial, recall.action, but=Decision.PAUSE)
 
 
-def _check_actions(scheduler: str, trial: np.ndarray, action: np.ndarray, allowed: tuple[int, ...]) -> None:
-    wrong = ~np.isin(action, allowed)
+def _check_actions(scheduler: str, trial: np.ndarray, action: np.ndarray, but: int = -1) -> None:
+    wrong = (action < 0) | (action > max(Decision)) | (action == but)
     if wrong.any():
-        names = ", ".join(Decision(value).name for value in sorted(allowed))
+        names = ", ".join(decision.name for decision in Decision if decision != but)
         row = int(np.argmax(wrong))
         raise SchedulerError(f"{scheduler}: the action on trial {trial[row]} must be one of {names}; got {action[row]}")

@@ -58,9 +58,7 @@ class Threshold(StudyScheduler):
                 raise ArgumentError(f"{name} must be a number or None, not {value!r}")
         low, high = self._bounds
         if self.lower is None and self.upper is None:
-            raise ArgumentError(
-                'Threshold needs a bound: write Threshold("loss", upper=10.0), with lower, upper or both'
-            )
+            raise ArgumentError('Threshold needs a bound, lower, upper or both: write Threshold("loss", upper=10.0)')
         if not low <= high:
             raise ArgumentError(f"lower must be at most upper, and neither NaN; got lower={low!r}, upper={high!r}")
 
