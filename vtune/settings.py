@@ -134,9 +134,9 @@ def budget(
 def _amount(name: str, value: Any, whole_only: bool) -> float:
     if whole_only:
         return whole(name, value, 1)
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise ArgumentError(f"{name} must be a positive number, not {value!r}")
-    return int(value) if float(value).is_integer() else float(value)
+    return int(value) if float(value).is_integer() else value
 
 
 def objectives(metric: str | Sequence[str], mode: str | Sequence[str] | None) -> tuple[Objective, ...]:

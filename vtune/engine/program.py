@@ -23,8 +23,9 @@ from vtune.engine.strategy import Strategy
 from vtune.hyper import Guard, Layout, Packing, trace_with_ladder
 from vtune.tasks.convolution import convolutions
 
-IDS, START, FRESH, DUE = range(4)
-"""Rows of the lane table: trial id, steps done before, whether the lane starts anew, whether it is to be measured."""
+IDS, REPLICA, START, FRESH, DUE = range(5)
+"""Rows of the lane table: trial id, which of its folds and seeds, steps done before, whether the lane starts anew,
+whether it is to be measured."""
 COUNT, MEASURE = range(2)
 """Entries of the clock: steps to do, whether to measure after them."""
 MOST_STEP_METRICS = 16
@@ -82,7 +83,7 @@ class Program:
 
     Attributes:
       traced: guards, layout and names.
-      executable: (state, lane table uint32[4, lanes], clock uint32[2], columns, seed words, data) ->
+      executable: (state, lane table uint32[5, lanes], clock uint32[2], columns, seed words, data) ->
         (state, values float32[lanes, metrics], finite bool[lanes]); the state is donated.
       compile_seconds: what the compiler or the persistent cache took.
       step_seconds: the last measured seconds of one step of a block; None before the first chunk.
@@ -109,6 +110,7 @@ def trace(
     strategy: Strategy,
     rng_name: str,
     packing: Packing = Packing(),
+    folds: int = 1,
 ) -> Traced:
     """Traces and lowers the program that serves `exemplar`.
 
@@ -120,6 +122,7 @@ def trace(
       strategy: block width and the way a step runs.
       rng_name: the generator that makes the trials' keys.
       packing: which hyperparameters packed code may trace, and in which ranges.
+      folds: how many parts the data are divided into, each the validation data of one replica; 1 for no division.
 
     Returns:
       The traced program, with the guards that it asked.
@@ -129,7 +132,9 @@ def trace(
       TaskError: the task's functions do not fit together.
     """
     started = time.perf_counter()
-    lane = LaneTask(task, rng_name)
+    if hasattr(task, "rehearsed"):
+        task = task.rehearsed(exemplar, space, packing, rng.study_key(0, rng_name))
+    lane = LaneTask(task, rng_name, folds)
 
     def attempt(session: Any) -> Any:
         with convolutions(strategy.convolutions):
@@ -154,17 +159,18 @@ def trace(
 def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
     shape = jax.ShapeDtypeStruct
     column = session.abstract_columns(None)
-    row, clock, words = shape((4,), jnp.uint32), shape((2,), jnp.uint32), shape((2,), jnp.uint32)
+    row, clock, words = shape((5,), jnp.uint32), shape((2,), jnp.uint32), shape((2,), jnp.uint32)
 
-    trial_words, trial = traced_once(lane.trial_words, words, shape((), jnp.uint32))
+    number = shape((), jnp.uint32)
+    trial_words, trial = traced_once(lane.trial_words, words, number, number)
 
-    def init_lane(hp: Any, trial: Any, data: Any) -> Any:
-        return lane.init(hp, data, lane.trial_key(trial))
+    def init_lane(hp: Any, trial: Any, replica: Any, data: Any) -> Any:
+        return lane.init(hp, lane.seen(data, replica), lane.trial_key(trial))
 
-    init, leaves = traced_once(session.bind(init_lane), column, trial, data)
+    init, leaves = traced_once(session.bind(init_lane), column, trial, number, data)
 
     def chunk_of_lane(hp: Any, leaves: Any, sums: Any, row: Any, clock: Any, trial: Any, data: Any) -> Any:
-        key = lane.trial_key(trial)
+        key, data = lane.trial_key(trial), lane.seen(data, row[REPLICA])
         model = rng.purpose_key(key, "model")
         done = row[START] + clock[COUNT]
         step, (_, one) = traced_once(lambda x, t: lane.step(hp, x, data, key, model, t), leaves, row[START])
@@ -196,10 +202,12 @@ def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
     def run(state: Any, table: Any, clock: Any, columns: Any, words: Any, data: Any) -> Any:
         leaves, sums = state
         fresh = table[FRESH] > 0
-        trials = jax.vmap(lambda trial: trial_words(words, trial))(table[IDS])
+        trials = jax.vmap(lambda trial, replica: trial_words(words, trial, replica))(table[IDS], table[REPLICA])
 
         def admit() -> Any:
-            new = strategy.batch(lambda column, trial: init(column, trial, data), columns, trials)
+            new = strategy.batch(
+                lambda column, trial, replica: init(column, trial, replica, data), columns, trials, table[REPLICA]
+            )
             return [
                 jnp.where(fresh.reshape((-1,) + (1,) * (a.ndim - 1)), a, b) for a, b in zip(new, leaves, strict=True)
             ]
@@ -215,7 +223,7 @@ def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
     lanes = strategy.block
     wide = jax.tree.map(lambda x: shape((lanes, *x.shape), x.dtype), leaves)
     state = (wide, shape((lanes, 2, MOST_STEP_METRICS), jnp.float32))
-    table = shape((4, lanes), jnp.uint32)
+    table = shape((5, lanes), jnp.uint32)
     columns = session.abstract_columns(lanes)
     return jax.jit(run, donate_argnums=0).lower(state, table, clock, columns, words, data)
 

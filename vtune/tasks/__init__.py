@@ -3,6 +3,7 @@
 from vtune.tasks.base import Run, Task, check
 from vtune.tasks.convolution import convolutions
 from vtune.tasks.function import Function
-from vtune.tasks.supervised import Supervised, Training
+from vtune.tasks.supervised import Supervised
+from vtune.tasks.training import Training
 
 __all__ = ["Function", "Run", "Supervised", "Task", "Training", "check", "convolutions"]

@@ -1,4 +1,4 @@
-"""Losses by name, and the one form that all losses are brought to: `fn(hp, outputs, batch) -> scalar`."""
+"""Losses by name, and the one form that all losses are brought to: `fn(hp, outputs, batch, size) -> scalar`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import jax.numpy as jnp
 import optax
 
 from vtune.errors import TaskError
+from vtune.hyper import Size
 from vtune.tasks import batch as batches
 from vtune.tasks.data import rows
 
 Loss = Callable[[Any, Any, Any], Any]
 
 
-def resolve(loss: str | Loss, top_label: int | None = None) -> Loss:
-    """Brings a loss to `fn(hp, outputs, batch) -> scalar`.
+def resolve(loss: str | Loss, top_label: int | None = None) -> Callable[..., Any]:
+    """Brings a loss to `fn(hp, outputs, batch, size=None) -> scalar`.
 
     Args:
       loss: "cross_entropy" (logits `[batch, ..., classes]` with integer labels `[batch, ...]`, or with probabilities
@@ -25,7 +26,7 @@ def resolve(loss: str | Loss, top_label: int | None = None) -> Loss:
       top_label: the largest integer label of the data, where known: it must lie below the number of classes.
 
     Returns:
-      The loss, averaged over rows.
+      The loss, averaged over rows; with a `Size` of the batch over its true rows.
 
     Raises:
       TaskError: for unknown names, here; for shapes that do not fit, when the loss is traced.
@@ -35,16 +36,16 @@ def resolve(loss: str | Loss, top_label: int | None = None) -> Loss:
     5.0
     """
     if callable(loss):
-        return lambda hp, outputs, batch: mean("loss", loss(hp, outputs, batch), batch)
+        return lambda hp, outputs, batch, size=None: row_mean(as_rows("loss", loss(hp, outputs, batch), batch), size)
     if loss not in NAMES:
         raise TaskError(f"loss must be a function or one of {', '.join(NAMES)}; it is {loss!r}.")
-    by_row = NAMES[loss]
+    values = NAMES[loss]
 
-    def named(hp: Any, outputs: Any, batch: Any) -> Any:
+    def named(hp: Any, outputs: Any, batch: Any, size: Size | None = None) -> Any:
         outputs, labels = predictions(f"loss {loss!r}", outputs), jnp.asarray(batches.labels(batch))
         if loss == "cross_entropy" and top_label is not None and labels.ndim < outputs.ndim:
             _within(top_label, outputs)
-        return by_row(outputs, labels).mean()
+        return row_mean(values(outputs, labels), size)
 
     return named
 
@@ -70,8 +71,8 @@ def alike(what: str, outputs: Any, labels: Any) -> Any:
     return outputs
 
 
-def mean(what: str, values: Any, batch: Any) -> Any:
-    """A user's scalar or values by row, as a scalar."""
+def as_rows(what: str, values: Any, batch: Any) -> Any:
+    """A user's scalar or values by row, as an array [] or [rows]."""
     if not hasattr(values, "dtype") and not isinstance(values, int | float):
         raise TaskError(f"{what} must return a scalar or one value a row; it returned {values!r:.80}.")
     values, total = jnp.asarray(values), rows(batch)
@@ -79,7 +80,32 @@ def mean(what: str, values: Any, batch: Any) -> Any:
         raise TaskError(
             f"{what} must return a scalar or one value a row [{total}]; it returned the shape {list(values.shape)}."
         )
-    return values.mean() if values.ndim else values
+    return values
+
+
+def row_mean(values: Any, size: Size | None = None) -> Any:
+    """The mean of values by row.
+
+    Args:
+      values: [rows, ...], or a scalar that is a mean already.
+      size: of the leading axis; None if all rows are true.
+
+    Raises:
+      TaskError: padded rows cannot be left out of a scalar, nor of values that are not by row.
+
+    >>> float(row_mean(jnp.array([1.0, 3.0])))
+    2.0
+    """
+    if size is None or not size.packed:
+        return values.mean() if values.ndim else values
+    if values.shape[:1] != (size.cap,):
+        raise TaskError(
+            f"a packed batch needs a loss of one value a row [{size.cap}], so that padded rows can be left out; this "
+            f"one has the shape {list(values.shape)}."
+        )
+    true = size.mask.reshape(-1, *[1] * (values.ndim - 1))
+    count = jnp.asarray(size.value * (values.size // size.cap), values.dtype)
+    return jnp.where(true, values, jnp.zeros((), values.dtype)).sum() / count
 
 
 def _within(top_label: int, outputs: Any) -> None:

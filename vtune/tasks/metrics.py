@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from vtune.errors import TaskError
 from vtune.tasks import batch as batches
 from vtune.tasks.data import rows
-from vtune.tasks.losses import alike, mean, predictions
+from vtune.tasks.losses import alike, as_rows, predictions, row_mean
 
 RESERVED = ("id", "state", "step", "score", "origin", "trial", "loss", "train_loss", "batch_loss", "grad_norm")
 """Names that a metric cannot have: columns of a study's frames, and what `Supervised` measures by itself."""
@@ -38,7 +38,7 @@ def average(what: str, values: Callable[[Any, Any], Any]) -> Metric:
 
     def sums(outputs: Any, batch: Any) -> tuple[Any, Any]:
         weight = jnp.float32(rows(batch))
-        return mean(what, values(outputs, batch), batch) * weight, weight
+        return row_mean(as_rows(what, values(outputs, batch), batch)) * weight, weight
 
     return Metric(sums, lambda total: total[0] / total[1])
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,42 +16,35 @@ import optax
 from flax import linen, nnx
 
 from vtune.errors import TaskError
+from vtune.hyper import Guard, Hyper, Packing, PlainHP, Size, matches, packed_size
+from vtune.nn import rows as true_rows
+from vtune.nn.sizes import count, ledger
+from vtune.optim.padding import check_padding
 from vtune.tasks import batch as batches
 from vtune.tasks import evaluation, freezing, losses
 from vtune.tasks import metrics as measures
 from vtune.tasks.base import Run
 from vtune.tasks.data import fingerprint, forms, pick, rows, take
 from vtune.tasks.network import Network, build, plain, positional, takes_rngs
+from vtune.tasks.readings import variants
+from vtune.tasks.rehearsal import Parts, objection, packed_names
 from vtune.tasks.sources import divided, label_facts
+from vtune.tasks.structure import structure
+from vtune.tasks.training import Training, examples, training
+from vtune.tasks.unpadded import unpadded
 
 _ORDER, _AUGMENT = 1, 1
+_SAMPLE = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
-    """How long a trial trains, for `optimizer(hp, run)`.
+class _Rehearsal:
+    """What was found for the programs of all configs that answer some guards alike."""
 
-    Attributes:
-      steps: optimizer steps of a full trial.
-      eval_every: steps between two measurements.
-      batch_size: rows in a batch.
-      rows: rows of training data.
-      steps_per_epoch: steps after which every row was seen at least once, `ceil(rows / batch_size)`.
-      epochs: passes over the training data in `steps` steps.
-    """
-
-    steps: int
-    eval_every: int
-    batch_size: int
-    rows: int
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return -(-self.rows // self.batch_size)
-
-    @property
-    def epochs(self) -> float:
-        return self.steps * self.batch_size / self.rows
+    names: frozenset[str] | None
+    guards: tuple[Guard, ...]
+    packs_rows: bool
+    notes: dict[str, str]
 
 
 class Supervised:
@@ -149,6 +143,9 @@ class Supervised:
                 raise TaskError(f"{option} must be a function; it is {function!r:.80}.{hint}")
         self.name = name
         self.run: Run | None = None
+        self.notes: dict[str, str] = {}
+        self._packs_rows = False
+        self._forget()
         self._model, self._optimizer = model, optimizer
         self._inputs, self._prepare, self._augment = inputs or batches.default_inputs, prepare, augment
         self._trainable = trainable
@@ -173,6 +170,50 @@ class Supervised:
         """A copy that tells `optimizer(hp, run)` how long trials train."""
         task = copy.copy(self)
         task.run = run
+        task._forget()
+        return task
+
+    def _forget(self) -> None:
+        self._rehearsed: list[_Rehearsal] = []
+
+    def steps_for(self, config: Mapping[str, Any], amount: float, unit: str) -> float:
+        """Steps, a fraction if need be, that a config takes for an amount of "epochs" or "examples".
+
+        Args:
+          config: a filled config.
+          amount: how much, in `unit`.
+          unit: "epochs" or "examples".
+        """
+        return examples(amount, unit, rows(self.data["train"])) / self._rows_a_step(PlainHP(config)).value
+
+    def rehearsed(self, config: Mapping[str, Any], space: Any, packing: Packing, key: Any) -> Supervised:
+        """A copy that has tried what may be packed in the program of a config.
+
+        The packed network must be the small one, padded in known places, and the optimizer must not see the padding.
+        The batch size is packed only if padded rows leave the loss, the gradients and the other variables as they are;
+        else `notes` says why not.
+
+        Args:
+          config: a filled config.
+          space: where it comes from.
+          packing: what the program packs.
+          key: a trial's key, of the generator that the trials use.
+
+        Raises:
+          TaskError: padding that would change what is trained, and what to do about it.
+        """
+        task = copy.copy(self)
+        for known in self._rehearsed:
+            if known.names == packing.names and matches(known.guards, [config])[0]:
+                task._packs_rows, task.notes = known.packs_rows, known.notes
+                return task
+        guards = self._try_structure(config, space, packing, key)
+        names = packed_names(self._batch_size, config, space, packing) if callable(self._batch_size) else ()
+        reason = self._objection(names, config, space, key) if names else None
+        task._packs_rows = bool(names) and reason is None
+        task.notes = {} if reason is None else dict.fromkeys(names, f"not packed: {reason}")
+        own = [each for each in guards if each.kind != "packed" and not (each.kind == "int" and each.names <= {*names})]
+        self._rehearsed.append(_Rehearsal(packing.names, tuple(own), task._packs_rows, task.notes))
         return task
 
     @property
@@ -190,9 +231,7 @@ class Supervised:
           data: `task.data`.
           key: the trial's "init" key.
         """
-        network = build(self._model, hp, key)
-        arguments = self._arguments(self._prepared(jax.tree.map(lambda leaf: jnp.asarray(leaf[:1]), data["train"])))
-        params, extra = network.init(key, arguments)
+        network, params, extra = self._fresh(hp, data, key)
         params, extra = self._with_pretrained(network, params, extra, data["pretrained"])
         params = freezing.pruned(params, self._is_trainable)
         if not params:
@@ -209,28 +248,19 @@ class Supervised:
         """Trains on one batch; returns the next state and {"batch_loss", "grad_norm"}."""
         size, total = self._rows_a_step(hp), rows(data["train"])
         epoch, used = state["used"]
-        batch = take(data["train"], batches.shuffled(state["order"], epoch, used, size, total))
-        batch = self._prepared(batch)
-        if self._augment is not None:
-            batch = self._augment(hp, batch, jax.random.fold_in(key, _AUGMENT))
-        network = build(self._model, hp, key)
-        frozen = self._frozen(network, data)
-
-        def loss(params: Any) -> tuple[Any, Any]:
-            whole = freezing.merged(frozen, params)
-            outputs, extra = network.apply(whole, state["extra"], self._arguments(batch), key, training=True)
-            return self._loss(hp, outputs, batch), extra
-
+        batch = take(data["train"], batches.shuffled(state["order"], epoch, used, size.cap, total))
+        loss = self._objective(hp, state["extra"], data["pretrained"], batch, size, key)
         (value, extra), gradients = jax.value_and_grad(loss, has_aux=True)(state["params"])
         updates, opt = optax.with_extra_args_support(self._transformation(hp)).update(
             gradients, state["opt"], state["params"], value=value, grad=gradients, value_fn=lambda each: loss(each)[0]
         )
-        over = used + size >= total
+        seen = used + jnp.asarray(size.value, jnp.uint32)
+        over = seen >= total
         following = {
             "params": optax.apply_updates(state["params"], updates),
             "extra": extra,
             "opt": opt,
-            "used": jnp.stack([epoch + over, jnp.where(over, used + size - total, used + size)]).astype(jnp.uint32),
+            "used": jnp.stack([epoch + over, jnp.where(over, seen - total, seen)]).astype(jnp.uint32),
             "order": state["order"],
         }
         return following, {"batch_loss": value, "grad_norm": optax.global_norm(gradients)}
@@ -238,19 +268,22 @@ class Supervised:
     def evaluate(self, hp: Any, state: dict[str, Any], data: Any, key: Any) -> dict[str, Any]:
         """Measures the state on the validation data and on the subset of the training data."""
         network = build(self._model, hp, key)
-        params = freezing.merged(self._frozen(network, data), state["params"])
+        params = freezing.merged(self._frozen(network, data["pretrained"]), state["params"])
         valid, train = self._measure(hp, network, params, state["extra"], [data["valid"], data["subset"]], key)
-        constant = {name: _size(params) for name, metric in self._metrics.items() if metric is None}
+        constant = {name: self._n_params(hp, data, key) for name, metric in self._metrics.items() if metric is None}
         return {**valid, **{f"train_{name}": value for name, value in train.items()}, **constant}
 
     def variables(self, hp: Any, state: dict[str, Any], data: Any) -> dict[str, Any]:
-        """The trained variables, frozen ones included, as the plain Flax model takes them.
+        """The trained variables, frozen ones included, as the plain Flax model takes them: without padding.
 
         linen: `{"params": ..., "batch_stats": ...}` for `module.apply`. nnx: a nested dict of the module's variables
         without its random streams, for `nnx.update(module, variables)`.
         """
-        network = build(self._model, hp, jax.random.key(0))
-        return network.variables(freezing.merged(self._frozen(network, data), state["params"]), state["extra"])
+        key = jax.random.key(0)
+        network = build(self._model, hp, key)
+        params = freezing.merged(self._frozen(network, data["pretrained"]), state["params"])
+        small_params, small_extra = jax.eval_shape(lambda: self._fresh(hp, data, key)[1:])
+        return network.variables(unpadded(params, small_params), unpadded(state["extra"], small_extra))
 
     def test_metrics(self, hp: Any, variables: Any, key: Any = None) -> dict[str, float]:
         """Loss and metrics of trained variables on the test data.
@@ -304,10 +337,12 @@ class Supervised:
             "data": {part: {"leaves": forms(each), "hash": fingerprint(each)} for part, each in self.data.items()},
         }
 
-    def _rows_a_step(self, hp: Any) -> int:
-        if isinstance(self._batch_size, int):
-            return self._batch_size
-        return _batch_size(self._batch_size(hp), rows(self.data["train"]))
+    def _rows_a_step(self, hp: Any) -> Size:
+        total = rows(self.data["train"])
+        given = self._batch_size(hp) if callable(self._batch_size) else self._batch_size
+        size = packed_size(given) if self._packs_rows and isinstance(given, Hyper) else None
+        length = _batch_size(given if size is None else size.cap, total)
+        return Size(length, length) if size is None else size
 
     def _transformation(self, hp: Any) -> Any:
         if not _takes_run(self._optimizer):
@@ -317,7 +352,68 @@ class Supervised:
                 "optimizer(hp, run) needs to know the run: call task.for_run(Run(steps, eval_every)) first."
             )
         size = self._rows_a_step(hp)
-        return self._optimizer(hp, Training(self.run.steps, self.run.eval_every, size, rows(self.data["train"])))
+        told: Training = training(self.run, size.hyper if size.packed else size.value, rows(self.data["train"]))
+        return self._optimizer(hp, told)
+
+    def _fresh(self, hp: Any, data: Any, key: Any) -> tuple[Network, dict[Any, Any], dict[Any, Any]]:
+        """The network, and its params and other variables as it makes them."""
+        network = build(self._model, hp, key)
+        one = jax.tree.map(lambda leaf: jnp.asarray(leaf[:1]), data["train"])
+        return network, *network.init(key, self._arguments(self._prepared(one)))
+
+    def _objective(self, hp: Any, extra: Any, pretrained: Any, batch: Any, size: Size, key: Any) -> Callable[..., Any]:
+        """The function params -> (loss, next extra) of a batch as it lies in the data, `size.cap` rows."""
+        batch = self._prepared(batch)
+        if self._augment is not None:
+            batch = self._augment(hp, batch, jax.random.fold_in(key, _AUGMENT))
+        network = build(self._model, hp, key)
+        frozen = self._frozen(network, pretrained)
+
+        def loss(params: Any) -> tuple[Any, Any]:
+            whole = freezing.merged(frozen, params)
+            with true_rows.packed(size) if size.packed else contextlib.nullcontext():
+                outputs, following = network.apply(whole, extra, self._arguments(batch), key, training=True)
+            return self._loss(hp, outputs, batch, size), following
+
+        return loss
+
+    def _variables(self, hp: Any, key: Any) -> tuple[dict[Any, Any], dict[Any, Any]]:
+        """Fresh (params, extra), without what is not trained."""
+        _, params, extra = self._fresh(hp, self.data, key)
+        return freezing.pruned(params, self._is_trainable), extra
+
+    def _use(self, hp: Any, params: Any, extra: Any, key: Any) -> None:
+        """Asks what a training step asks of the hyperparameters."""
+        self._transformation(hp).init(params)
+        size = self._rows_a_step(hp)
+        batch = jax.tree.map(lambda leaf: jnp.zeros((size.cap, *leaf.shape[1:]), leaf.dtype), self.data["train"])
+        self._objective(hp, extra, self.data["pretrained"], batch, size, key)(params)
+
+    def _try_structure(self, config: Mapping[str, Any], space: Any, packing: Packing, key: Any) -> tuple[Guard, ...]:
+        found = structure(self._variables, self._use, config, space, packing, key)
+        if found.small is not None:
+            for chosen in variants(self._transformation, config, space, packing):
+                check_padding(self._transformation(PlainHP({**config, **chosen})), found.small, found.wide)
+        return found.guards
+
+    def _objection(self, names: tuple[str, ...], config: Mapping[str, Any], space: Any, key: Any) -> str | None:
+        for each in space.fill(space.sample(_SAMPLE, np.random.default_rng(0))):
+            self._rows_a_step(PlainHP(each))
+        packing = copy.copy(self)
+        packing._packs_rows = True
+        parts = Parts(
+            rows=packing._rows_a_step,
+            fresh=self._variables,
+            objective=lambda hp, extra, *given: self._objective(hp, extra, self.data["pretrained"], *given),
+            optimizer=packing._transformation,
+        )
+        return objection(parts, names, config, space, self.data["train"], key)
+
+    def _n_params(self, hp: Any, data: Any, key: Any) -> Any:
+        """How many params the network has, without padding."""
+        with ledger() as made:
+            _, params, _ = self._fresh(hp, data, key)
+        return jnp.float32(sum(count(made.sizes(leaf)) for leaf in jax.tree.leaves(params)))
 
     def _prepared(self, batch: Any) -> Any:
         return batch if self._prepare is None else self._prepare(batch)
@@ -329,10 +425,10 @@ class Supervised:
     def _is_trainable(self, path: freezing.Path) -> bool:
         return self._trainable is None or bool(self._trainable(path))
 
-    def _frozen(self, network: Network, data: Any) -> dict[Any, Any]:
-        if self._trainable is None or data["pretrained"] is None:
+    def _frozen(self, network: Network, pretrained: Any) -> dict[Any, Any]:
+        if self._trainable is None or pretrained is None:
             return {}
-        params, _ = network.given(data["pretrained"])
+        params, _ = network.given(pretrained)
         return freezing.pruned(params, lambda path: not self._is_trainable(path))
 
     def _with_pretrained(self, network: Network, params: Any, extra: Any, pretrained: Any) -> tuple[Any, Any]:
@@ -382,10 +478,6 @@ def _batch_size(given: Any, total: int) -> int:
 def _takes_run(optimizer: Callable[..., Any]) -> bool:
     parameters = positional(optimizer)
     return len(parameters) > 1 and (parameters[1].name == "run" or parameters[1].default is parameters[1].empty)
-
-
-def _size(params: Any) -> Any:
-    return jnp.float32(sum(np.prod(np.shape(leaf)) for leaf in jax.tree.leaves(params)))
 
 
 def _qualified(function: Callable[..., Any]) -> str:
