@@ -29,8 +29,9 @@ class Mine:
 
 
 def test_names_make_what_they_say():
-    assert proposers.names() == ("grid", "random", "sobol")
-    for name, kind in {"grid": proposers.Grid, "random": proposers.Random, "sobol": proposers.Sobol}.items():
+    assert {"grid", "random", "sobol", "tpe"} <= set(proposers.names())
+    kinds = {"grid": proposers.Grid, "random": proposers.Random, "sobol": proposers.Sobol, "tpe": proposers.TPE}
+    for name, kind in kinds.items():
         assert type(proposers.make(name, SPACE, 7)) is kind
         assert proposers.make(name, SPACE, 7).seed == 7
 
@@ -43,8 +44,8 @@ def test_an_object_is_taken_as_it_is():
 @pytest.mark.parametrize(
     ("proposer", "message"),
     [
-        ("tpee", "proposer must be one of 'grid', 'random', 'sobol', or an object with .*; got 'tpee'"),
-        (None, "proposer must be one of 'grid', .*; NoneType lacks name, space, ask, tell, state, restore"),
+        ("tpee", "proposer must be one of .*'grid', .*'random', 'sobol', 'tpe', or an object with .*; got 'tpee'"),
+        (None, "proposer must be one of .*'grid', .*; NoneType lacks name, space, ask, tell, state, restore"),
         (proposers.Random, r"got the class Random. Write Random\(space\)"),
         (
             proposers.Random(Space(lr=Int(0, 1))),

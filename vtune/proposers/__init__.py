@@ -9,9 +9,26 @@ Example:
   ([{'depth': 1}, {'depth': 2}, {'depth': 3}], [])
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from vtune.proposers.base import Proposer, make, names, register
 from vtune.proposers.grid import Grid
 from vtune.proposers.random import Random
 from vtune.proposers.sobol import Sobol
 
-__all__ = ["Grid", "Proposer", "Random", "Sobol", "make", "names", "register"]
+if TYPE_CHECKING:
+    from vtune.proposers.tpe import TPE
+
+__all__ = ["TPE", "Grid", "Proposer", "Random", "Sobol", "make", "names", "register"]
+
+_HOME = {"TPE": "vtune.proposers.tpe"}
+"""Proposers that bring JAX with them: imported when they are first named."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

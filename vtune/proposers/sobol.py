@@ -60,16 +60,16 @@ class Sobol(Walk):
         while len(configs) < n and start < _POINTS:
             missing = n - len(configs)
             ahead = max(missing, _LOOK_AHEAD) if self.space.constraints else missing
-            drawn = self.space.from_unit(self._points(start, min(ahead, _POINTS - start)))
+            drawn = self.space.from_unit(self.points(start, min(ahead, _POINTS - start)))
             kept = np.flatnonzero(misses.sieve(self.space.fill(drawn)))[:missing].tolist()
             configs += [drawn[place] for place in kept]
             start += kept[-1] + 1 if len(kept) == missing else len(drawn)
         return configs, start
 
-    def _points(self, start: int, n: int) -> np.ndarray:
-        """Points [n, dim] from position `start` on."""
+    def points(self, start: int, n: int) -> np.ndarray:
+        """Points of the unit cube [n, dim] from position `start` of the sequence on."""
         if start == 0 and n > 1:  # SciPy warns when the first draw is not a power of two
-            return np.concatenate([self._points(0, 1), self._points(1, n - 1)])
+            return np.concatenate([self.points(0, 1), self.points(1, n - 1)])
         if self._engine.num_generated != start:
             self._engine.reset()
             self._engine.fast_forward(start)
