@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from vtune.errors import ArgumentError
 from vtune.hyper import Size, packed_size
+from vtune.nn.depth import Layer, equal_layers
 from vtune.nn.initializers import initializer
 from vtune.nn.sizes import param
 
@@ -53,3 +55,48 @@ def drawn(init: Any, sizes: Sequence[Size]) -> Callable[..., jax.Array]:
     """
     draw = initializer(init)
     return lambda key, shape, dtype: param(draw(key, tuple(sizes), dtype), sizes)
+
+
+def equal_stages(features: Any, depth: Any, stages: int) -> list[list[Layer]]:
+    """The convolutions of each stage of a network whose channels double from stage to stage.
+
+    Args:
+      features: channels of the first stage: an int or a Hyper.
+      depth: convolutions of each stage: an int or a Hyper.
+      stages: how many there are.
+
+    >>> [[layer.features.value for layer in stage] for stage in equal_stages(8, 2, 3)]
+    [[8, 8], [16, 16], [32, 32]]
+    """
+    return [equal_layers(features * 2**stage if stage else features, depth) for stage in range(stages)]
+
+
+def strides_of(stage: int, at: int) -> int:
+    """Steps of a window: the first convolution of a later stage halves the resolution.
+
+    >>> [strides_of(0, 0), strides_of(1, 0), strides_of(1, 1)]
+    [1, 2, 1]
+    """
+    return 2 if stage and at == 0 else 1
+
+
+def pooled(how: str, x: jax.Array, window: Sequence[int]) -> jax.Array:
+    """What is left of all positions.
+
+    Args:
+      how: "mean" or "max".
+      x: [..., *space, features].
+      window: of the convolutions: as many numbers as there are spatial axes.
+
+    Returns:
+      [..., features].
+
+    Raises:
+      ArgumentError: another word.
+
+    >>> pooled("max", jnp.array([[[1.0], [2.0]], [[4.0], [3.0]]]), (3, 3)).tolist()
+    [4.0]
+    """
+    if how not in ("mean", "max"):
+        raise ArgumentError(f"pool is mean or max; {how!r} was given.")
+    return getattr(jnp, how)(x, axis=tuple(range(-1 - len(window), -1)))

@@ -9,9 +9,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen
 
-from vtune.errors import ArgumentError
 from vtune.nn.activations import activation
-from vtune.nn.depth import equal_layers
+from vtune.nn.convolution import equal_stages, pooled, strides_of
 from vtune.nn.linen.convolution import Conv
 from vtune.nn.linen.dense import Dense
 from vtune.nn.linen.dropout import Dropout
@@ -23,9 +22,9 @@ class CNN(linen.Module):
     """A convolutional network in which everything may be a hyperparameter, all of it in one program.
 
     Each stage has `depth` convolutions. The first one of every later stage halves the resolution and doubles the
-    channels. Convolution j of stage i is `conv_i_j` (a `Conv`), then `norm_i_j`, the activation and `dropout_i_j`. A mean
-    over all positions follows, and the layer `out`. Params lie at `conv_0_0/kernel`, `norm_0_0/scale`, `out/kernel` and
-    so on.
+    channels. Convolution j of stage i is `conv_i_j` (a `Conv`), then `norm_i_j`, the activation and `dropout_i_j`. A
+    mean over all positions follows, and the layer `out`. Params lie at `conv_0_0/kernel`, `norm_0_0/scale`,
+    `out/kernel` and so on.
 
     Attributes:
       features: channels of the first stage: an int or a hyperparameter.
@@ -74,27 +73,17 @@ class CNN(linen.Module):
           x: inputs.
           train: whether dropout drops, and batch norm normalises by the batch.
         """
-        if self.pool not in ("mean", "max"):
-            raise ArgumentError(f"pool is mean or max; {self.pool!r} was given.")
         size, function = inputs_of(self, x, self.inputs), activation(self.activation)
         given = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        init = {"kernel_init": self.kernel_init, "bias_init": self.bias_init}
-        for stage in range(self.stages):
-            features = self.features * 2**stage if stage else self.features
-            for at, layer in enumerate(equal_layers(features, self.depth)):
-                name, first = f"{stage}_{at}", at == 0
-                strides = 2 if first and stage else 1
-                inputs = size if first else layer.features
-                convolution = Conv(
-                    layer.features, self.kernel_size, strides, inputs=inputs, name=f"conv_{name}", **given, **init
-                )
-                y = normalised(self.norm, convolution(x), train, name=f"norm_{name}", inputs=layer.features, **given)
-                y = Dropout(self.dropout, name=f"dropout_{name}", inputs=layer.features)(
-                    function(y), deterministic=not train
-                )
-                x = y if first else layer.chosen(y, x)
-                size = layer.features if first else size
-        pooled = getattr(jnp, self.pool)(x, axis=tuple(range(-1 - len(self.kernel_size), -1)))
-        if self.out is None:
-            return produced(self, pooled, size)
-        return Dense(self.out, inputs=size, name="out", **given, **init)(pooled)
+        init = {"kernel_init": self.kernel_init, "bias_init": self.bias_init, **given}
+        for stage, layers in enumerate(equal_stages(self.features, self.depth, self.stages)):
+            for at, layer in enumerate(layers):
+                name, inputs = f"{stage}_{at}", layer.features if at else size
+                strides = strides_of(stage, at)
+                y = Conv(layer.features, self.kernel_size, strides, inputs=inputs, name=f"conv_{name}", **init)(x)
+                y = function(normalised(self.norm, y, train, name=f"norm_{name}", inputs=layer.features, **given))
+                y = Dropout(self.dropout, name=f"dropout_{name}", inputs=layer.features)(y, deterministic=not train)
+                x = layer.chosen(y, x) if at else y
+            size = layers[0].features if layers else size
+        x = pooled(self.pool, x, self.kernel_size)
+        return produced(self, x, size) if self.out is None else Dense(self.out, inputs=size, name="out", **init)(x)

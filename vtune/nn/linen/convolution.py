@@ -43,10 +43,10 @@ class Conv(linen.Module):
 
     features: Any
     kernel_size: int | Sequence[int]
-    strides: None | int | Sequence[int] = 1
+    strides: int | Sequence[int] | None = 1
     padding: Any = "SAME"
-    input_dilation: None | int | Sequence[int] = 1
-    kernel_dilation: None | int | Sequence[int] = 1
+    input_dilation: int | Sequence[int] | None = 1
+    kernel_dilation: int | Sequence[int] | None = 1
     feature_group_count: int = 1
     use_bias: bool = True
     dtype: Any = None
@@ -76,6 +76,6 @@ class Conv(linen.Module):
             precision=self.precision,
             kernel_init=linen.initializers.zeros if known else drawn(self.kernel_init, kernel),
             bias_init=linen.initializers.zeros if known else drawn(self.bias_init, (features,)),
-            parent=self.scope,
-        )
+            parent=None,
+        ).clone(parent=self.scope)
         return produced(self, masked(layer(masked(x, (inputs,))), (features,)), features)

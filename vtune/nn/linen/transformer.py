@@ -24,8 +24,8 @@ class TransformerBlock(linen.Module):
     """Attention and a two-layer perceptron, each normalised before and added to what came in.
 
     Vaswani et al., 2017; norms before, as in Xiong et al., "On Layer Normalization in the Transformer Architecture",
-    2020. Params lie at `norm_0/scale`, `attention/query/kernel` and as in `MultiHeadDotProductAttention`, `norm_1/scale`,
-    `hidden/kernel` and `out/kernel`.
+    2020. Params lie at `norm_0/scale`, at `attention/query/kernel` and so on as in `MultiHeadDotProductAttention`, and
+    at `norm_1/scale`, `hidden/kernel` and `out/kernel`.
 
     Attributes:
       heads: of the attention: an int or a hyperparameter, which must divide the width.
