@@ -33,10 +33,16 @@ def missing(driver: str) -> str | None:
     return package if package is not None and importlib.util.find_spec(package) is None else None
 
 
-def run_once(driver: str, settings: Settings, *, warm: bool = False) -> dict[str, float]:
+def run_once(driver: str, settings: Any, *, warm: bool = False, module: str = "peers.measure") -> dict[str, Any]:
     """One run in a fresh process. Cold: JAX's defaults, and nothing on disk. Warm: the run before filled the cache.
 
     vtune keeps compiled programs on disk by default, so a cold run of it pays for writing them.
+
+    Args:
+      driver: by its name in a table.
+      settings: a dataclass that the module understands.
+      warm: whether to run twice, and report the second run.
+      module: what measures in the other process.
     """
     request = json.dumps({"driver": driver, "settings": asdict(settings)})
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -55,7 +61,7 @@ def run_once(driver: str, settings: Settings, *, warm: bool = False) -> dict[str
                 "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
             }
         for _ in range(1 + warm):
-            command = [sys.executable, "-m", "peers.measure", request]
+            command = [sys.executable, "-m", module, request]
             result = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, check=False)
             if result.returncode:
                 raise RuntimeError(f"driver {driver!r} failed:\n{result.stderr[-4000:]}")
@@ -63,7 +69,7 @@ def run_once(driver: str, settings: Settings, *, warm: bool = False) -> dict[str
 
 
 def run_rounds(
-    rows: Mapping[str, tuple[str, bool, Settings]], rounds: int, reference: Sequence[str]
+    rows: Mapping[str, tuple[str, bool, Any]], rounds: int, reference: Sequence[str], module: str = "peers.measure"
 ) -> dict[str, dict[str, Any]]:
     """Runs every row once a round, in turn, so that a machine's slow minutes fall on all alike.
 
@@ -71,16 +77,17 @@ def run_rounds(
       rows: label -> (driver, whether the compilation cache is warm, settings).
       rounds: how often each is run.
       reference: labels of the rows that others are compared with; the fastest of them each round counts.
+      module: what measures a run in its own process.
 
     Returns:
       Label -> medians over the rounds: milliseconds a trial with and without compilation, the ratio to the reference
       within the round (below 1 is faster), and every round's raw figures.
     """
-    raw: dict[str, list[dict[str, float]]] = {label: [] for label in rows}
+    raw: dict[str, list[dict[str, Any]]] = {label: [] for label in rows}
     for number in range(1, rounds + 1):
         for label, (driver, warm, settings) in rows.items():
             console.print(f"round {number} of {rounds}: {label}", style="dim", highlight=False)
-            measured = run_once(driver, settings, warm=warm)
+            measured = run_once(driver, settings, warm=warm, module=module)
             measured["ms"] = measured["seconds"] / measured["trials"] * 1e3
             measured["ms_run"] = (measured["seconds"] - measured["compile_seconds"]) / measured["trials"] * 1e3
             raw[label].append(measured)
@@ -97,7 +104,7 @@ def run_rounds(
     }
 
 
-def write(path: Path, settings: Settings, results: Mapping[str, Any], **more: Any) -> None:
+def write(path: Path, settings: Any, results: Mapping[str, Any], **more: Any) -> None:
     """Writes results with what they were measured on."""
     installed = {name: importlib.metadata.version(name) for name in PACKAGES if importlib.util.find_spec(name)}
     report = {

@@ -1,0 +1,58 @@
+"""Runs one driver of the structure benchmark in this process: `python -m peers.structure_measure '{"driver": ...}'`."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from peers import problem
+from peers.measure import BACKEND_COMPILE
+from peers.structure_outcome import Outcome
+from peers.structure_problem import Settings
+
+MODULES = {"Optuna": "structure_optuna", "by": "structure_expert", "vtune": "structure_vtune"}
+
+
+def find(driver: str) -> Callable[..., Outcome]:
+    """The function of a driver, by its name in a table; only its own packages are imported."""
+    module = importlib.import_module(f"peers.{MODULES[driver.replace(',', ' ').split()[0]]}")
+    return module.DRIVERS[driver]
+
+
+def measure(driver: str, settings: Settings) -> dict[str, Any]:
+    """Seconds in all, in XLA's compiler and by part; how well the trials scored; memory at its peak."""
+    compiles: list[float] = []
+    run = find(driver)
+    train, valid = jax.block_until_ready(problem.load())
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, seconds, **_: compiles.append(seconds) if event == BACKEND_COMPILE else None
+    )
+    start = time.perf_counter()
+    outcome = run(settings, train, valid)
+    seconds = time.perf_counter() - start
+    scores = np.asarray(outcome.scores)
+    return {
+        "seconds": seconds,
+        "compile_seconds": sum(compiles),
+        "compiles": len(compiles),
+        "trials": len(scores),
+        "best_accuracy": float(np.nanmax(scores)),
+        "mean_accuracy": float(np.nanmean(scores)),
+        "diverged": int(np.isnan(scores).sum()),
+        "setup_seconds": {kind: list(each) for kind, each in outcome.setup.items()},
+        "running_seconds": list(outcome.running),
+        "facts": dict(outcome.facts),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+if __name__ == "__main__":
+    request = json.loads(sys.argv[1])
+    print(json.dumps(measure(request["driver"], Settings(**request["settings"]))))
