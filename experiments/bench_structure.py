@@ -70,7 +70,7 @@ def derived(run: Mapping[str, Any], trials: int) -> float | None:
 
 
 def at(result: Mapping[str, Any], trials: int) -> dict[str, Any]:
-    """What a row says about a sweep of so many trials: measured milliseconds a trial, and derived ones if they differ."""
+    """What a row says about a sweep of so many trials: milliseconds a trial, measured, and derived if they differ."""
     runs = result["rounds"]
     found = [derived(run, trials) for run in runs] if runs[-1]["trials"] < trials else [None]
     return {

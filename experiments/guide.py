@@ -1,7 +1,7 @@
 """Every hyperparameter of a guide to neural networks at once, on scikit-learn's digits, in a handful of programs.
 
-Layers, width, activation, initializer, optimizer, batch size, dropout, learning rate and momentum: six of the nine would
-make other tuners compile nearly every trial. Packed modules (`vtune.nn`, `vtune.optim`) train them side by side.
+Layers, width, activation, initializer, optimizer, batch size, dropout, learning rate and momentum: six of the nine
+would make other tuners compile nearly every trial. Packed modules (`vtune.nn`, `vtune.optim`) train them side by side.
 
 usage: python experiments/guide.py [--trials 1024] [--epochs 20] [--store vtune.db]     then: vtune app vtune.db
 """
@@ -58,7 +58,7 @@ def task(train, valid):
 
 
 def importance(study):
-    """How much worse a forest knows the accuracy once a hyperparameter is shuffled (Breiman, 2001), as shares of all."""
+    """How much worse a forest knows the accuracy once a hyperparameter is shuffled (Breiman, 2001), as shares."""
     frame = study.frame()
     configs = [study.trial(number).config for number in frame["id"]]
     units, accuracy = np.nan_to_num(SPACE.to_unit(configs), nan=-1.0), frame["accuracy"].fillna(0.0)

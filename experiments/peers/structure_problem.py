@@ -76,7 +76,7 @@ def values(config: Mapping[str, Any]) -> dict[str, np.float32]:
 
 
 def structures(config: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
-    """What is compiled for a trial alone: the run, which takes initial params, and the few operations that make them."""
+    """What is compiled for a trial alone: the run, which takes initial params, and the operations that make them."""
     kinds = {
         "run": ("layers", "width", "activation", "optimizer", "batch"),
         "init": ("width", "initializer"),
