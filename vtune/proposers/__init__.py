@@ -20,11 +20,12 @@ from vtune.proposers.random import Random
 from vtune.proposers.sobol import Sobol
 
 if TYPE_CHECKING:
+    from vtune.proposers.gp import GP
     from vtune.proposers.tpe import TPE
 
-__all__ = ["TPE", "Grid", "Proposer", "Random", "Sobol", "make", "names", "register"]
+__all__ = ["GP", "TPE", "Grid", "Proposer", "Random", "Sobol", "make", "names", "register"]
 
-_HOME = {"TPE": "vtune.proposers.tpe"}
+_HOME = {"GP": "vtune.proposers.gp", "TPE": "vtune.proposers.tpe"}
 """Proposers that bring JAX with them: imported when they are first named."""
 
 

@@ -63,7 +63,7 @@ class Proposer(Protocol):
         ...
 
 
-_REGISTRY: dict[str, Any] = {"tpe": "vtune.proposers.tpe"}
+_REGISTRY: dict[str, Any] = {"gp": "vtune.proposers.gp", "tpe": "vtune.proposers.tpe"}
 """Name -> class; for those that compile, the module that registers it once imported, since that brings JAX."""
 
 _MEMBERS = ("name", "space", "ask", "tell", "state", "restore")

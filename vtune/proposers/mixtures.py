@@ -36,7 +36,7 @@ class Settings:
       focuses: ways to look at the trials.
       weighting: power with which the weight of a good trial falls with its rank.
       width: factor on the widths of kernels around good trials.
-      bad_width: the same around the others.
+      bad_width: factor on these widths around the others.
       prior: weight of the prior among the good, in trials.
       bad_prior: the same among the others.
       repulsion: weight of a picked or pending configuration among the others.
@@ -44,11 +44,11 @@ class Settings:
     """
 
     start: int = 16
-    share: float = 0.08
+    share: float = 0.1
     least: int = 4
-    most: int = 25
-    focuses: tuple[Focus, ...] = (Focus(0.5, 0.5), Focus(1.0, 0.5), Focus(0.5, 2.0), Focus(1.0, 2.0))
-    weighting: float = 1.0
+    most: int = 16
+    focuses: tuple[Focus, ...] = (Focus(0.5, 1.0), Focus(1.0, 1.0), Focus(2.0, 1.0))
+    weighting: float = 2.0
     width: float = 1.0
     bad_width: float = 1.5
     prior: float = 0.3
@@ -109,7 +109,7 @@ def mix(layout: Layout, settings: Settings, unit: np.ndarray, order: np.ndarray,
         good.append(ranked / ranked.mean())
         bad.append(np.where(np.arange(len(rows)) < count, 0.0, weights))
         good_widths.append(layout.widths(rows[:count], good[-1], settings.width * focus.width))
-        bad_widths.append(layout.widths(rows[count:], weights[count:], settings.bad_width))
+        bad_widths.append(good_widths[-1].times(settings.bad_width))
     missing = rung(len(rows)) - len(rows)
     return Mixtures(
         told=told,

@@ -72,6 +72,10 @@ class Widths:
     lines: np.ndarray
     tables: tuple[np.ndarray, ...]
 
+    def times(self, factor: float) -> Widths:
+        """The same with normals so many times as wide."""
+        return Widths(self.lines * factor, self.tables)
+
 
 class Layout:
     """Which hyperparameters of a space have which kind of kernel.

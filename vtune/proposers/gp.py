@@ -1,0 +1,126 @@
+"""Bayesian search with a Gaussian process: a batch at a time, over the whole space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from vtune.errors import ArgumentError, ProposerError
+from vtune.proposers.base import register
+from vtune.proposers.fresh import Fresh
+from vtune.proposers.gaussian.search import ACQUISITIONS, Search
+from vtune.proposers.history import History
+from vtune.proposers.sobol import Sobol
+from vtune.proposers.walk import whole
+from vtune.records import Config
+from vtune.space import Space
+
+
+@register
+class GP:
+    """Bayesian search: a Gaussian process learns the scores, and a batch is chosen that together promises most.
+
+    Matern 5/2 over the unit cube with a length scale for each hyperparameter; choices by equality, hyperparameters
+    that are not active count as equal. The worse half of the scores is learned by rank, noise is learned too. The
+    first configurations are scrambled Sobol points. A batch is chosen one by one by the expected improvement over
+    joint draws from the posterior, so that it does not repeat itself; several objectives by expected hypervolume.
+
+    Args:
+      space: where the configurations lie.
+      seed: a whole number >= 0.
+      acquisition: "logei" as said above, or "thompson": each config is the best under a draw of its own.
+      start: scores that must be known before the model takes over; by the size of the space unless given.
+
+    Raises:
+      ArgumentError: not a space, not a seed, an unknown acquisition.
+
+    Example:
+      >>> from vtune.space import Float, Space
+      >>> space = Space(x=Float(-1.0, 2.0))
+      >>> gp = GP(space, seed=0)
+      >>> for _ in range(3):
+      ...     configs = gp.ask(8)
+      ...     gp.tell(configs, [(config["x"] - 0.7) ** 2 for config in configs])
+      >>> bool(min(abs(config["x"] - 0.7) for config in configs) < 0.01)
+      True
+    """
+
+    name: ClassVar[str] = "gp"
+
+    def __init__(self, space: Space, seed: int = 0, *, acquisition: str = "logei", start: int | None = None) -> None:
+        if not isinstance(space, Space):
+            raise ArgumentError(f"space must be a vtune.Space; got {space!r}")
+        if acquisition not in ACQUISITIONS:
+            raise ArgumentError(f"acquisition must be one of {', '.join(map(repr, ACQUISITIONS))}; got {acquisition!r}")
+        self.space = space
+        self.seed = whole("seed", seed)
+        self.acquisition = acquisition
+        self.start = max(8, min(space.dim + 2, 16)) if start is None else whole("start", start)
+        self._history = History(space)
+        self._design = Sobol(space, self.seed)
+        self._search = Search(space, acquisition)
+        self._asked = 0
+        self._origins: list[dict[str, Any]] = []
+
+    def ask(self, n: int, pending: Sequence[Config] = ()) -> list[Config]:
+        """The next n configs, or as many as there are that were never proposed; see `Proposer.ask`."""
+        n = whole("n", n)
+        history = self._history
+        waiting = history.encode(pending) if len(pending) else np.empty((0, self.space.dim))
+        rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 0, self._asked]))
+        fresh = Fresh(history, waiting, rng)
+        self._asked += n
+        self._origins = []
+        rows = np.empty((0, self.space.dim))
+        if n and (~history.diverged).sum() >= self.start:
+            for found in self._search.batches(history, waiting, fresh, rng, n):
+                rows = np.concatenate([rows, found.rows])
+                self._origins += found.origins
+        elif n:
+            drawn = self.space.snap(history.encode(self._design.ask(n)))
+            rows = drawn[fresh.sieve(drawn)]
+            fresh.take(rows)
+            self._origins += [{"model": "sobol"}] * len(rows)
+        rest = fresh.rest(n - len(rows)) if len(rows) < n else rows[:0]
+        self._origins += [{"model": "random"}] * len(rest)
+        return self.space.from_unit(np.concatenate([rows, rest]))
+
+    def origins(self) -> list[dict[str, Any]]:
+        """Where each config of the last `ask` came from, in its order.
+
+        Returns:
+          {"model": "gp", "mean", "deviation": of its score as the model sees it, "gain": how much better than the best
+          it was expected to be}, or {"model": "sobol"} of the first ones, or {"model": "random"}.
+        """
+        return [dict(origin) for origin in self._origins]
+
+    def tell(self, configs: Sequence[Config], scores: Any, steps: Any = None) -> None:
+        """Learns scores, of trials that were stopped after some steps too; see `Proposer.tell`."""
+        self._history.tell(configs, scores, steps)
+
+    def state(self) -> dict[str, Any]:
+        """What was told and how much was asked for, and the arguments that proposals depend on."""
+        return {
+            "name": self.name, "seed": self.seed, "acquisition": self.acquisition, "start": self.start,
+            "asked": self._asked, "design": self._design.state(), "history": self._history.state(),
+        }  # fmt: skip
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from where `state` was taken.
+
+        Raises:
+          ProposerError: the state of another proposer, or of one that was made with other arguments.
+        """
+        own = self.state()
+        if not isinstance(state, Mapping) or set(state) != set(own):
+            raise ProposerError(f"a state of {self.name!r} must have {', '.join(own)}; got {state!r}")
+        for key in ("name", "seed", "acquisition", "start"):
+            if state[key] != own[key]:
+                raise ProposerError(
+                    f"a state must come from a proposer with {key}={own[key]!r}; got {key}={state[key]!r}"
+                )
+        self._design.restore(state["design"])
+        self._history.restore(state["history"])
+        self._asked = whole("asked", state["asked"])
