@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from nn import shell_linen
+from nn import shell_linen, shell_nnx
 from nn.lanes import in_lanes
 
 from vtune.hyper import Packing, PlainHP
@@ -23,7 +23,7 @@ from vtune.rng import implementation
 from vtune.space import Choice, Float, Int, Space
 from vtune.tasks.network import build
 
-SHELLS = {"linen": shell_linen}
+SHELLS = {"linen": shell_linen, "nnx": shell_nnx}
 STEPS = 50
 WIDTHS = (10, 30, 50, 70, 90)
 CAPS = (90, 128)
@@ -31,7 +31,9 @@ CAPS = (90, 128)
 OPTIMIZERS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
     "sgd": lambda hp: optax.sgd(hp.lr, 0.9),
     "adam": lambda hp: optax.adam(hp.lr / 10),
-    "clipped": lambda hp: optax.chain(optax.clip_by_global_norm(0.1), optax.adamw(hp.lr / 10, weight_decay=0.1)),
+    "clipped": lambda hp: optax.chain(
+        optax.clip_by_global_norm(0.5), optax.add_decayed_weights(0.01), optax.sgd(hp.lr, 0.9)
+    ),
 }
 
 
@@ -45,7 +47,6 @@ class Case:
       width: which of the names is the width.
       configs: one a lane.
       optimizers: which to train it with.
-      rng: the generator of its keys.
     """
 
     network: str
@@ -53,7 +54,6 @@ class Case:
     width: str
     configs: tuple[Mapping[str, Any], ...]
     optimizers: tuple[str, ...] = ("sgd",)
-    rng: str = "pcg"
 
 
 def _configs(lanes: int = len(WIDTHS), **columns: Sequence[Any]) -> tuple[dict[str, Any], ...]:
@@ -85,13 +85,7 @@ CASES = {
     ),
     "residual": Case(
         "mlp",
-        Space(
-            features=Int(8, 128),
-            depth=Int(1, 3),
-            residual=Choice(True),
-            norm=Choice("layer"),
-            lr=_RATE,
-        ),
+        Space(features=Int(8, 128), depth=Int(1, 3), residual=Choice(True), norm=Choice("layer"), lr=_RATE),
         "features",
         _configs(3, features=(90, 30, 10), depth=(2, 3, 1), residual=(True,), norm=("layer",), lr=(0.1, 0.2)),
         ("clipped",),
@@ -100,12 +94,34 @@ CASES = {
         "layers",
         Space(width=Int(8, 128), rate=Float(0.0, 0.5), lr=_RATE),
         "width",
-        _configs(3, width=(30, 90, 10), rate=(0.2, 0.0, 0.4), lr=(0.1,)),
-        ("sgd",),
-        "threefry",
+        _configs(2, width=(30, 90), rate=(0.2, 0.0), lr=(0.1,)),
+    ),
+    "norms": Case(
+        "mlp",
+        Space(
+            features=Int(8, 128),
+            depth=Int(1, 3),
+            dropout=Float(0.0, 0.5),
+            norm=Choice("batch", "none", "layer", "rms"),
+            lr=_RATE,
+        ),
+        "features",
+        _configs(
+            4,
+            features=(50, 10, 30, 90),
+            depth=(2, 1),
+            dropout=(0.1,),
+            norm=("batch", "rms", "layer", "none"),
+            lr=(0.1,),
+        ),
+        ("clipped",),
     ),
 }
-RUNS = [(name, optimizer) for name, case in CASES.items() for optimizer in case.optimizers]
+RUNS = [(shell, name, optimizer) for shell in SHELLS for name, case in CASES.items() for optimizer in case.optimizers]
+QUICK = {
+    ("linen", "structure", "adam"),
+    *((shell, *run) for shell in SHELLS for run in (("layers", "sgd"), ("norms", "clipped"))),
+}
 
 
 @dataclass(frozen=True)
@@ -116,20 +132,18 @@ class Result:
       params: path -> initial values.
       extra: path -> what the network changes by itself, such as statistics, after training.
       sizes: path -> true length of each axis, for params and extra.
-      outputs: of the untrained network, not in training.
-      dropped: of the untrained network in training.
+      outputs: of the trained network, not in training.
       losses: before each step.
       norms: global norm of the gradients at each step.
       outside: largest gradient of padding at each step.
       trained: path -> values after training.
-      counts: true number of params.
+      count: true number of params.
     """
 
     params: dict[str, Any]
     extra: dict[str, Any]
     sizes: dict[str, Any]
     outputs: Any
-    dropped: Any
     losses: Any
     norms: Any
     outside: Any
@@ -156,7 +170,7 @@ def packed(shell: str, name: str, optimizer: str, cap: int) -> tuple[Result, Any
     """All lanes of a case in one program whose widths go up to the cap, and its session."""
     case = CASES[name]
     packing = Packing(intervals={case.width: (8, cap)})
-    run = functools.partial(_train, SHELLS[shell].PACKED[case.network], optimizer, case.rng)
+    run = functools.partial(_train, SHELLS[shell].PACKED[case.network], optimizer)
     found, session = in_lanes(run, case.space, list(case.configs), packing=packing)
     return Result(**jax.tree.map(np.asarray, found)), session
 
@@ -165,13 +179,13 @@ def packed(shell: str, name: str, optimizer: str, cap: int) -> tuple[Result, Any
 def small(shell: str, name: str, optimizer: str) -> list[Result]:
     """Each config of a case alone, as a small network of ordinary Flax."""
     case = CASES[name]
-    run = functools.partial(_train, SHELLS[shell].PLAIN[case.network], optimizer, case.rng)
+    run = functools.partial(_train, SHELLS[shell].PLAIN[case.network], optimizer)
     found = [jax.jit(functools.partial(run, PlainHP(config)))() for config in case.configs]
     return [Result(**jax.tree.map(np.asarray, each)) for each in found]
 
 
-def _train(model: Any, optimizer: str, rng: str, hp: Any) -> dict[str, Any]:
-    key = jax.random.key(3, impl=implementation(rng))
+def train(model: Any, optimizer: str, hp: Any, given: Any = None) -> dict[str, Any]:
+    key = jax.random.key(3, impl=implementation("pcg"))
     begin, draw, *_ = jax.random.split(key, 3)
     x, y = jax.random.normal(draw, (12, 5)), jnp.arange(12) % 3
     with ledger() as made:
@@ -187,9 +201,7 @@ def _train(model: Any, optimizer: str, rng: str, hp: Any) -> dict[str, Any]:
 
     def step(carry: Any, at: Any) -> Any:
         params, extra, state = carry
-        (value, (_, extra)), grads = jax.value_and_grad(loss, has_aux=True)(
-            params, extra, jax.random.fold_in(key, at)
-        )
+        (value, (_, extra)), grads = jax.value_and_grad(loss, has_aux=True)(params, extra, jax.random.fold_in(key, at))
         updates, state = transformation.update(grads, state, params)
         outside = jax.tree.map(lambda grad, size: jnp.abs(grad - masked(grad, size)).max(), grads, sizes[0])
         largest = jnp.max(jnp.stack(jax.tree.leaves(outside)))
@@ -197,19 +209,23 @@ def _train(model: Any, optimizer: str, rng: str, hp: Any) -> dict[str, Any]:
 
     carry = params, extra, transformation.init(params)
     (trained, changed, _), (losses, norms, outside) = jax.lax.scan(step, carry, jnp.arange(STEPS))
-    lengths = jax.tree.map(lambda _, size: jnp.stack([jnp.int32(axis.value) for axis in size]), (params, extra), sizes)
+    arrays, sizes = (params, _statistics(extra)), (sizes[0], _statistics(sizes[1]))
+    lengths = jax.tree.map(lambda _, size: jnp.stack([jnp.int32(axis.value) for axis in size]), arrays, sizes)
     return {
         "params": _by_path(params),
-        "extra": _by_path(changed),
+        "extra": _by_path(_statistics(changed)),
         "sizes": _by_path(lengths[0]) | _by_path(lengths[1]),
-        "outputs": network.apply(params, extra, (x,), key, False)[0],
-        "dropped": loss(params, extra, key)[1][0],
+        "outputs": network.apply(trained, changed, (x,), key, False)[0],
         "losses": losses,
         "norms": norms,
         "outside": outside,
         "trained": _by_path(trained),
         "count": sum(jnp.prod(length) for length in jax.tree.leaves(lengths[0])),
     }
+
+
+def _statistics(extra: dict[str, Any]) -> dict[str, Any]:
+    return {name: tree for name, tree in extra.items() if name != "rngs"}
 
 
 def _by_path(tree: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from vtune.hyper.config import HP, PlainHP
 from vtune.hyper.guards import Guard, matches, outcomes, refuse_pins
 from vtune.hyper.ladder import trace_with_ladder
 from vtune.hyper.layout import Columns, Layout
-from vtune.hyper.packed import Size, choice_index, choice_values, packed_at_least, packed_bound, packed_size
+from vtune.hyper.packed import Size, choice_index, choice_values, chosen, packed_at_least, packed_bound, packed_size
 from vtune.hyper.packing import Packing, whole_values
 from vtune.hyper.scalar import Hyper, StaleHyperError, plain
 from vtune.hyper.session import Demotion, Session
@@ -25,6 +25,7 @@ __all__ = [
     "StaleHyperError",
     "choice_index",
     "choice_values",
+    "chosen",
     "matches",
     "outcomes",
     "packed_at_least",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from vtune.errors import ArgumentError
-from vtune.hyper.expressions import LEAF, expression
+from vtune.hyper.expressions import LEAF, expression, leaf
 from vtune.hyper.scalar import Hyper
 from vtune.hyper.text import HyperStr
 
@@ -146,3 +147,25 @@ def packed_at_least(value: Any, least: int) -> bool:
     if not isinstance(value, Hyper):
         return value >= least
     return value.body.ask("packed", "bool", expression("ge", value.expression, least))
+
+
+def chosen(value: Any, *options: str) -> Any:
+    """Whether a hyperparameter is one of these strings, as a number of the program.
+
+    Args:
+      value: what `hp.name` gave.
+      *options: strings, of which some may not be among the values of the Choice.
+
+    Returns:
+      A Hyper that is true or false; a bool for a plain value, and where no value of the Choice is an option.
+    """
+    index, values = choice_index(value), choice_values(value)
+    if index is None or values is None:
+        return value in options
+    positions = [position for position, each in enumerate(values) if each in options]
+    if not positions:
+        return False
+    body, name = value.reading.body, leaf(value.reading.name)
+    parts = [expression("eq", name, values[position]) for position in positions]
+    any_of = functools.reduce(lambda left, right: expression("or", left, right), parts)
+    return Hyper(body, any_of, jnp.isin(index, jnp.array(positions)))

@@ -73,7 +73,9 @@ def _by_fan(
         return draws.uniform(key, layout.sizes, dtype, -1) * jnp.sqrt(3 * variance)
     if distribution == "normal":
         return draws.normal(key, layout.sizes, dtype) * jnp.sqrt(variance)
-    return _truncated_normal(key, layout, dtype) * (jnp.sqrt(variance) / jnp.asarray(_STDDEV_WITHIN_TWO, dtype))
+    # XLA multiplies by the reciprocal of a divisor that it can see is the same in every lane: a last bit is lost
+    divisor = jnp.where(number > 0, jnp.asarray(_STDDEV_WITHIN_TWO, dtype), 1)
+    return _truncated_normal(key, layout, dtype) * (jnp.sqrt(variance) / divisor)
 
 
 def _fan_in(layout: _Layout) -> Any:

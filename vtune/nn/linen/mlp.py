@@ -8,13 +8,12 @@ import jax
 import jax.numpy as jnp
 from flax import linen
 
-from vtune.errors import ArgumentError
 from vtune.hyper import Size
 from vtune.nn.activations import activation
 from vtune.nn.depth import equal_layers
 from vtune.nn.linen.dense import Dense
 from vtune.nn.linen.dropout import Dropout
-from vtune.nn.linen.norms import BatchNorm, LayerNorm, RMSNorm
+from vtune.nn.linen.norm import normalised
 from vtune.nn.linen.params import inputs_of, produced
 
 
@@ -30,7 +29,8 @@ class MLP(linen.Module):
       out: number of outputs; None for no last layer.
       activation: a name of `activation`, a hyperparameter that is a Choice of names, or a function.
       dropout: rate of the dropout after each hidden layer, in training: a number or a hyperparameter.
-      norm: None, "layer", "rms" or "batch": what normalises the hidden layers, before their activation.
+      norm: what normalises the hidden layers, before their activation: None, "none", "layer", "rms" or "batch", or a
+        hyperparameter that is a Choice of names.
       residual: whether hidden layers after the first add their inputs to their outputs.
       use_bias: whether layers have a bias.
       dtype: of the computation; inferred if None.
@@ -70,9 +70,10 @@ class MLP(linen.Module):
           train: whether dropout drops, and batch norm normalises by the batch.
         """
         size, function = inputs_of(self, x, self.inputs), activation(self.activation)
+        types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         for at, layer in enumerate(equal_layers(self.features, self.depth)):
             y = self._dense(layer.features, f"hidden_{at}", size if at == 0 else layer.features)(x)
-            y = function(self._normalised(y, at, layer.features, train))
+            y = function(normalised(self.norm, y, train, name=f"norm_{at}", inputs=layer.features, **types))
             y = Dropout(self.dropout, name=f"dropout_{at}", inputs=layer.features)(y, deterministic=not train)
             x = layer.chosen(x + y if self.residual and at else y, x) if at else y
             size = layer.features if at == 0 else size
@@ -89,15 +90,3 @@ class MLP(linen.Module):
             inputs=inputs,
             name=name,
         )
-
-    def _normalised(self, x: jax.Array, at: int, features: Size, train: bool) -> jax.Array:
-        options = {"name": f"norm_{at}", "inputs": features, "dtype": self.dtype, "param_dtype": self.param_dtype}
-        if self.norm is None:
-            return x
-        if self.norm == "layer":
-            return LayerNorm(**options)(x)
-        if self.norm == "rms":
-            return RMSNorm(**options)(x)
-        if self.norm == "batch":
-            return BatchNorm(**options)(x, use_running_average=not train)
-        raise ArgumentError(f"norm is None or one of layer, rms, batch; {self.norm!r} was given")

@@ -127,12 +127,20 @@ class BatchNorm(linen.Module):
         """Normalises [rows, ..., features]."""
         given = linen.merge_param("use_running_average", self.use_running_average, use_running_average)
         features = inputs_of(self, x, self.inputs)
-        moments = _running(self, x, features, given, self.momentum)
+        moments = running(self, x, features, given, self.momentum)
         return _scaled(self, x, moments, features, self.use_bias and self.bias_init)
 
 
-def _running(module: linen.Module, x: jax.Array, features: Size, given: bool, momentum: Any) -> Moments:
-    """The statistics to normalise by; the running ones move towards those of the batch unless they are used."""
+def running(module: linen.Module, x: jax.Array, features: Size, given: bool, momentum: Any) -> Moments:
+    """The statistics to normalise by; the running ones move towards those of the batch unless they are used.
+
+    Args:
+      module: a compact module, whose variables they become.
+      x: [rows, ..., features.cap].
+      features: size of the statistics.
+      given: whether the running statistics are used.
+      momentum: their decay.
+    """
 
     def made(value: float) -> jax.Array:
         return note(masked(jnp.full(features.cap, value, jnp.float32), (features,)), (features,))
