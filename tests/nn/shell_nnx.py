@@ -32,7 +32,7 @@ class PlainMLP(nnx.Module):
         for at in range(depth):
             setattr(self, f"hidden_{at}", nnx.Linear(features if at else inputs, features, kernel_init=init, rngs=rngs))
             if norm in NORMS:
-                setattr(self, f"norm_{at}", NORMS[norm](features, rngs=rngs))
+                setattr(self, f"norm_{at}", NORMS[norm](features, rngs=nnx.Rngs(0)))
             setattr(self, f"dropout_{at}", nnx.Dropout(dropout, rngs=rngs))
         self.depth, self.activation, self.norm, self.residual = depth, activation, norm, residual
 

@@ -15,7 +15,7 @@ from vtune.nn.nnx.convolution import Conv
 from vtune.nn.nnx.dropout import Dropout
 from vtune.nn.nnx.held import held, released, size_of
 from vtune.nn.nnx.linear import Linear
-from vtune.nn.nnx.norms import norm_of
+from vtune.nn.nnx.norm import norm_layer
 
 
 class CNN(nnx.Module):
@@ -73,7 +73,7 @@ class CNN(nnx.Module):
     ):
         types = {"dtype": dtype, "param_dtype": param_dtype}
         init = {"kernel_init": kernel_init, "bias_init": bias_init, **types}
-        rngs, size, norms = rngs.fork(), size_of(in_features), norm_of(norm)
+        rngs, size = rngs.fork(), size_of(in_features)
         layers = equal_stages(features, depth, stages)
         if out is not None:
             last = [stage[0].features for stage in layers if stage] or [size]
@@ -85,22 +85,19 @@ class CNN(nnx.Module):
                 strides = strides_of(stage, at)
                 convolution = Conv(inputs, layer.features, kernel_size, strides, rngs=keys, **init)
                 setattr(self, f"conv_{name}", convolution)
-                if norms is not None:
-                    setattr(self, f"norm_{name}", norms(layer.features, rngs=keys, **types))
+                setattr(self, f"norm_{name}", norm_layer(norm, layer.features, **types))
                 setattr(self, f"dropout_{name}", Dropout(dropout, layer.features, rngs=keys))
             size = convolutions[0].features if convolutions else size
         self.active = tuple(tuple(held(layer.active) for layer in stage) for stage in layers)
-        self.activation, self.has_norms = function_of(activation), norms is not None
-        self.pool, self.kernel_size = pool, tuple(kernel_size)
+        self.activation, self.pool, self.kernel_size = function_of(activation), pool, tuple(kernel_size)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [..., *space, inputs] to [..., out], or to [..., features of the last stage] without a last layer."""
         for stage, layers in enumerate(self.active):
             for at, active in enumerate(map(released, layers)):
                 name = f"{stage}_{at}"
-                y = getattr(self, f"conv_{name}")(x)
-                if self.has_norms:
-                    y = getattr(self, f"norm_{name}")(y)
+                y, norm = getattr(self, f"conv_{name}")(x), getattr(self, f"norm_{name}")
+                y = y if norm is None else norm(y)
                 y = getattr(self, f"dropout_{name}")(self.activation(y))
                 x = y if active is True else jnp.where(active, y, x)
         x = pooled(self.pool, x, self.kernel_size)

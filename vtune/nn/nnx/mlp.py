@@ -13,7 +13,7 @@ from vtune.nn.depth import equal_layers
 from vtune.nn.nnx.dropout import Dropout
 from vtune.nn.nnx.held import held, released, size_of
 from vtune.nn.nnx.linear import Linear
-from vtune.nn.nnx.norms import norm_of
+from vtune.nn.nnx.norm import norm_layer
 
 
 class MLP(nnx.Module):
@@ -21,7 +21,7 @@ class MLP(nnx.Module):
 
     Hidden layer i is `hidden_i` (a `Linear`), then `norm_i`, the activation and `dropout_i`; the last layer is `out`.
     Params lie at `hidden_0/kernel`, `hidden_0/bias`, `norm_0/scale`, `out/kernel` and so on. Keys come from
-    `rngs.fork()`, those of `out` first, so that no param's values depend on how many layers there are.
+    `rngs.fork()`, those of `out` first and none for norms, so that no param's values depend on the other layers.
 
     Args:
       in_features: number of inputs: an int or a hyperparameter.
@@ -30,7 +30,8 @@ class MLP(nnx.Module):
       out: number of outputs; None for no last layer.
       activation: a name of `vtune.nn.activation`, a hyperparameter that is a Choice of names, or a function.
       dropout: rate of the dropout after each hidden layer, in training: a number or a hyperparameter.
-      norm: None, "layer", "rms" or "batch": what normalises the hidden layers, before their activation.
+      norm: what normalises the hidden layers, before their activation: None, "none", "layer", "rms" or "batch", or a
+        hyperparameter that is a Choice of names.
       residual: whether hidden layers after the first add their inputs to their outputs.
       use_bias: whether layers have a bias.
       dtype: of the computation; inferred if None.
@@ -68,24 +69,22 @@ class MLP(nnx.Module):
     ):
         types = {"dtype": dtype, "param_dtype": param_dtype}
         linear = {"use_bias": use_bias, "kernel_init": kernel_init, "bias_init": bias_init, **types}
-        rngs, size, norms = rngs.fork(), size_of(in_features), norm_of(norm)
+        rngs, size = rngs.fork(), size_of(in_features)
         layers = equal_layers(features, depth)
         if out is not None:
             self.out = Linear(layers[0].features if layers else size, out, rngs=rngs, **linear)
         for at, layer in enumerate(layers):
             setattr(self, f"hidden_{at}", Linear(layer.features if at else size, layer.features, rngs=rngs, **linear))
-            if norms is not None:
-                setattr(self, f"norm_{at}", norms(layer.features, rngs=rngs, **types))
+            setattr(self, f"norm_{at}", norm_layer(norm, layer.features, **types))
             setattr(self, f"dropout_{at}", Dropout(dropout, layer.features, rngs=rngs))
         self.active = tuple(held(layer.active) for layer in layers)
-        self.activation, self.residual, self.has_norms = function_of(activation), bool(residual), norms is not None
+        self.activation, self.residual = function_of(activation), bool(residual)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [..., inputs] to [..., out], or to [..., features] without a last layer."""
         for at, active in enumerate(map(released, self.active)):
-            y = getattr(self, f"hidden_{at}")(x)
-            if self.has_norms:
-                y = getattr(self, f"norm_{at}")(y)
+            y, norm = getattr(self, f"hidden_{at}")(x), getattr(self, f"norm_{at}")
+            y = y if norm is None else norm(y)
             y = getattr(self, f"dropout_{at}")(self.activation(y))
             y = x + y if self.residual and at else y
             x = y if active is True else jnp.where(active, y, x)

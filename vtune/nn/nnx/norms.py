@@ -176,8 +176,7 @@ class BatchNorm(nnx.BatchNorm):
             rngs=rngs,
         )
         self.size = kept(features)
-        for statistic in (self.mean, self.var):
-            statistic.set_value(param(masked(statistic[...], (features,)), (features,)))
+        self.mean, self.var = statistics(features)
 
     def __call__(self, x: jax.Array, use_running_average: bool | None = None) -> jax.Array:  # type: ignore[override]
         """Normalises [rows, ..., features]."""
@@ -188,30 +187,38 @@ class BatchNorm(nnx.BatchNorm):
                 "BatchNorm needs to know whether to use its running average; it was told neither when it was made nor "
                 "when it was called. Call .train() or .eval() on the model, or pass use_running_average."
             )
-        if given:
-            return _normalised(self, x, (self.mean[...], self.var[...]), features)
-        moments = batch_moments(x, features, rows.current())
-        for statistic, new in zip((self.mean, self.var), moments, strict=True):
-            statistic[...] = self.momentum * statistic[...] + (1 - self.momentum) * new
-        return _normalised(self, x, moments, features)
+        return _normalised(self, x, running(self, x, features, given, self.momentum), features)
 
 
-NORMS = {"layer": LayerNorm, "rms": RMSNorm, "batch": BatchNorm}
-"""Normalisation by name, for the networks that take one."""
+def statistics(features: Size) -> tuple[nnx.BatchStat, nnx.BatchStat]:
+    """Fresh running mean and variance, [features.cap], zero for padded features.
 
-
-def norm_of(name: Any) -> Any:
-    """The normalisation layer of a name, or None for None.
-
-    Raises:
-      ArgumentError: there is none of that name.
-
-    >>> norm_of("rms").__name__
-    'RMSNorm'
+    >>> [each.shape for each in statistics(Size(3, 3))]
+    [(3,), (3,)]
     """
-    if name is not None and name not in NORMS:
-        raise ArgumentError(f"norm is None or one of {', '.join(NORMS)}; {name!r} was given")
-    return None if name is None else NORMS[name]
+    mean, variance = (
+        nnx.BatchStat(param(masked(jnp.full(features.cap, value, jnp.float32), (features,)), (features,)))
+        for value in (0.0, 1.0)
+    )
+    return mean, variance
+
+
+def running(module: Any, x: jax.Array, features: Size, given: bool, momentum: Any) -> Moments:
+    """The statistics to normalise by; the running ones move towards those of the batch unless they are used.
+
+    Args:
+      module: has them as `mean` and `var`.
+      x: [rows, ..., features.cap].
+      features: size of the statistics.
+      given: whether the running statistics are used.
+      momentum: their decay.
+    """
+    if given:
+        return module.mean[...], module.var[...]
+    moments = batch_moments(x, features, rows.current())
+    for statistic, new in zip((module.mean, module.var), moments, strict=True):
+        statistic[...] = momentum * statistic[...] + (1 - momentum) * new
+    return moments
 
 
 def _normalised(module: Any, x: jax.Array, moments: Moments, features: Size) -> jax.Array:

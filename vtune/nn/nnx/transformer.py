@@ -15,7 +15,7 @@ from vtune.nn.nnx.attention import MultiHeadAttention
 from vtune.nn.nnx.dropout import Dropout
 from vtune.nn.nnx.held import held, released, size_of
 from vtune.nn.nnx.linear import Linear
-from vtune.nn.nnx.norms import norm_of
+from vtune.nn.nnx.norm import norm_layer
 
 
 class TransformerBlock(nnx.Module):
@@ -61,16 +61,15 @@ class TransformerBlock(nnx.Module):
         bias_init: Any = "zeros",
         rngs: nnx.Rngs,
     ):
-        types: dict[str, Any] = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
-        init = {"kernel_init": kernel_init, "bias_init": bias_init, **types}
-        size, norms = size_of(width), norm_of(norm)
+        types: dict[str, Any] = {"dtype": dtype, "param_dtype": param_dtype}
+        init = {"kernel_init": kernel_init, "bias_init": bias_init, "rngs": rngs, **types}
+        size = size_of(width)
         units = size_of(4 * number(size) if hidden is None else hidden)
-        if norms is not None:
-            self.norm_0, self.norm_1 = norms(size, **types), norms(size, **types)
+        self.norm_0, self.norm_1 = (norm_layer(norm, size, **types) for _ in range(2))
         self.attention = MultiHeadAttention(heads, size, **init)
         self.hidden, self.out = Linear(size, units, **init), Linear(units, size, **init)
         self.dropout_0, self.dropout_1 = (Dropout(dropout, size, rngs=rngs) for _ in range(2))
-        self.activation, self.has_norms = function_of(activation), norms is not None
+        self.activation = function_of(activation)
 
     def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
         """Maps [..., positions, width] to the same.
@@ -79,17 +78,17 @@ class TransformerBlock(nnx.Module):
           x: inputs.
           mask: True where a position may look, to be broadcast to [..., heads, positions, positions].
         """
-        before = self.norm_0(x) if self.has_norms else x
+        before = x if self.norm_0 is None else self.norm_0(x)
         x = x + self.dropout_0(self.attention(before, mask=mask))
-        before = self.norm_1(x) if self.has_norms else x
+        before = x if self.norm_1 is None else self.norm_1(x)
         return x + self.dropout_1(self.out(self.activation(self.hidden(before))))
 
 
 class Transformer(nnx.Module):
     """A stack of `TransformerBlock`s and a norm; its depth may be a hyperparameter too.
 
-    Params lie at `block_0/attention/query/kernel` and so on, and at `norm/scale`. Keys come from `rngs.fork()`, those
-    of the norm first, so that no param's values depend on how many blocks there are.
+    Params lie at `block_0/attention/query/kernel` and so on, and at `norm/scale`. Keys come from `rngs.fork()`, so
+    that no layer's after it depend on how many blocks there are.
 
     Args:
       heads: of each attention: an int or a hyperparameter, which must divide the width.
@@ -124,14 +123,12 @@ class Transformer(nnx.Module):
         rngs: nnx.Rngs,
         **options: Any,
     ):
-        types: dict[str, Any] = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs.fork()}
-        norms = norm_of(norm)
-        if norms is not None:
-            self.norm = norms(size_of(width), **types)
+        types: dict[str, Any] = {"dtype": dtype, "param_dtype": param_dtype}
+        rngs, self.norm = rngs.fork(), norm_layer(norm, size_of(width), **types)
         layers = equal_layers(width, depth)
         for at, layer in enumerate(layers):
             units = hidden if hidden is None or layer.active is True else hidden * (depth > at)
-            block = TransformerBlock(heads, layer.features, units, norm=norm, **types, **options)
+            block = TransformerBlock(heads, layer.features, units, norm=norm, rngs=rngs, **types, **options)
             setattr(self, f"block_{at}", block)
         self.active = tuple(held(layer.active) for layer in layers)
 
@@ -145,4 +142,4 @@ class Transformer(nnx.Module):
         for at, active in enumerate(map(released, self.active)):
             y = getattr(self, f"block_{at}")(x, mask)
             x = y if active is True else jnp.where(active, y, x)
-        return self.norm(x) if hasattr(self, "norm") else x
+        return x if self.norm is None else self.norm(x)
