@@ -170,7 +170,7 @@ def packed(shell: str, name: str, optimizer: str, cap: int) -> tuple[Result, Any
     """All lanes of a case in one program whose widths go up to the cap, and its session."""
     case = CASES[name]
     packing = Packing(intervals={case.width: (8, cap)})
-    run = functools.partial(_train, SHELLS[shell].PACKED[case.network], optimizer)
+    run = functools.partial(train, SHELLS[shell].PACKED[case.network], optimizer)
     found, session = in_lanes(run, case.space, list(case.configs), packing=packing)
     return Result(**jax.tree.map(np.asarray, found)), session
 
@@ -179,7 +179,7 @@ def packed(shell: str, name: str, optimizer: str, cap: int) -> tuple[Result, Any
 def small(shell: str, name: str, optimizer: str) -> list[Result]:
     """Each config of a case alone, as a small network of ordinary Flax."""
     case = CASES[name]
-    run = functools.partial(_train, SHELLS[shell].PLAIN[case.network], optimizer)
+    run = functools.partial(train, SHELLS[shell].PLAIN[case.network], optimizer)
     found = [jax.jit(functools.partial(run, PlainHP(config)))() for config in case.configs]
     return [Result(**jax.tree.map(np.asarray, each)) for each in found]
 
