@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vtune import proposers, schedulers
     from vtune.errors import VtuneError
+    from vtune.forecast import plan
     from vtune.records import Measurement, Trial, TrialState
     from vtune.report import Explanation
-    from vtune.results import SavedStudy
+    from vtune.results import SavedStudy, load
     from vtune.rng import key
     from vtune.space import Choice, Float, Int, Space
-    from vtune.study import Study, load, plan, tune
+    from vtune.study import Study
     from vtune.tasks.base import Run, Task
     from vtune.tasks.function import Function
     from vtune.tasks.supervised import Supervised
+    from vtune.tuning import tune
 
 __version__ = "0.1.0"
 
@@ -40,9 +42,9 @@ _HOME = {
     "TrialState": "vtune.records",
     "VtuneError": "vtune.errors",
     "key": "vtune.rng",
-    "load": "vtune.study",
-    "plan": "vtune.study",
-    "tune": "vtune.study",
+    "load": "vtune.results",
+    "plan": "vtune.forecast",
+    "tune": "vtune.tuning",
 }
 _ROOMS = ("proposers", "schedulers")
 

@@ -42,6 +42,10 @@ class SchedulerError(VtuneError, RuntimeError):
     """A scheduler that broke its contract: a verdict that does not fit the report, or is on trials that are over."""
 
 
+class MemoryExhausted(VtuneError, MemoryError):
+    """The device's memory does not hold even the smallest block of lanes."""
+
+
 class StoreError(VtuneError, RuntimeError):
     """A store that cannot be opened, read or written as asked."""
 

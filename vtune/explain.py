@@ -10,8 +10,8 @@ import numpy as np
 from vtune.engine.program import Traced
 from vtune.executors.local import LocalExecutor
 from vtune.hyper import Guard
-from vtune.loop import Tally
 from vtune.report import Explanation, GuardReport, ProgramReport
+from vtune.tally import Tally
 
 SAMPLE = 1024
 """Configs from which the number of programs that a space needs is estimated."""

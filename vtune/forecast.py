@@ -19,10 +19,10 @@ from vtune.errors import ArgumentError
 from vtune.executors.local import LocalExecutor
 from vtune.executors.prepared import Wanted, prepared
 from vtune.explain import explanation
-from vtune.loop import Tally
 from vtune.report import Explanation
 from vtune.settings import budget, settings, whole
 from vtune.space import Space
+from vtune.tally import Tally
 from vtune.tasks import base
 from vtune.tasks.budget import mean_steps
 

@@ -9,7 +9,8 @@ from vtune.errors import ResultError
 from vtune.records import Trial, TrialState
 from vtune.report import Explanation
 from vtune.space import Space
-from vtune.variables import read_variables
+from vtune.store import open_reader
+from vtune.variables import read_variables, variables_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,3 +144,29 @@ class SavedStudy:
         except ResultError:
             return text
         return f"{text}\nbest: trial {best.id}, score {best.score:.6g}, {dict(best.config)}"
+
+
+def load(store: str | Path, name: str) -> SavedStudy:
+    """Opens a study read-only, without its task.
+
+    Args:
+      store: path or URL of the store.
+      name: the study's name.
+
+    Raises:
+      StoreError: there is no such store, or no such study in it.
+
+    Example:
+      >>> import tempfile, jax.numpy as jnp, vtune
+      >>> store = tempfile.mkdtemp() + "/vtune.db"
+      >>> task = vtune.Function(lambda hp, key: {"loss": jnp.square(hp.x)})
+      >>> study = vtune.tune(
+      ...     task, vtune.Space(x=vtune.Float(-1, 1)), trials=8, store=store, name="bowl", progress="off"
+      ... )
+      >>> study.close()
+      >>> vtune.load(store, "bowl").state
+      'complete'
+    """
+    reader = open_reader(store)
+    record = reader.study(name)
+    return SavedStudy(reader, record, variables_folder(reader.location.path, record.id))

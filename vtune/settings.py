@@ -43,6 +43,8 @@ class Settings:
       seed: of everything random.
       rng: name of the generator of the trials' keys.
       keep: how many of the best trials' parameters are kept.
+      folds: parts of the data, each the validation data of one replica.
+      seeds: trainings of each trial and fold.
     """
 
     objectives: tuple[Objective, ...]
@@ -52,6 +54,18 @@ class Settings:
     seed: int
     rng: str
     keep: int
+    folds: int = 1
+    seeds: int = 1
+
+    @property
+    def replicas(self) -> int:
+        """Lanes of a trial."""
+        return self.folds * self.seeds
+
+    @property
+    def spreads(self) -> dict[str, str]:
+        """Columns for the standard deviation over replicas -> the metric that each is of; none for single lanes."""
+        return {f"{o.metric}_std": o.metric for o in self.objectives} if self.replicas > 1 else {}
 
 
 def settings(
@@ -64,6 +78,8 @@ def settings(
     seed: int,
     rng: str,
     keep: int,
+    folds: int = 1,
+    seeds: int = 1,
 ) -> Settings:
     """Checks a study's numbers and fills in what was left open.
 
@@ -80,6 +96,8 @@ def settings(
         seed=whole("seed", seed, 0),
         rng=rng,
         keep=whole("keep", keep, 0),
+        folds=whole("folds", folds, 1),
+        seeds=whole("seeds", seeds, 1),
     )
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import platform
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +23,24 @@ from vtune.errors import ArgumentError, Interrupted, ResultError, StoreError
 from vtune.executors.local import LocalExecutor
 from vtune.executors.prepared import Wanted, prepared
 from vtune.explain import explanation
-from vtune.forecast import plan
 from vtune.hyper import PlainHP
 from vtune.interrupts import Interrupts
+from vtune.judge import study_info
 from vtune.kept import Kept, KeptState
-from vtune.loop import Loop, Tally
+from vtune.loop import Loop
 from vtune.progress import Display
 from vtune.records import Config, TrialState
+from vtune.replicas import averaged, divided, stacked
 from vtune.report import Explanation
 from vtune.results import SavedStudy
 from vtune.settings import budget, check_metrics, default_name, settings, whole
 from vtune.space import Space
-from vtune.store import Queue, StudyRecord, open_reader, open_writer
+from vtune.store import Queue, StudyRecord, open_writer
+from vtune.tally import Tally
 from vtune.tasks import base
 from vtune.tasks.budget import mean_steps
 from vtune.variables import prune_variables, read_variables, variables_folder, write_variables
 from vtune.verification import Verification, compare
-
-__all__ = ["Study", "load", "plan", "tune"]
 
 SAMPLE = 256
 """Configs from which the mean length of a trial is estimated."""
@@ -81,6 +81,8 @@ class Study(SavedStudy):
         threads: int | str = "auto",
         pack: bool | str | Iterable[str] = "auto",
         buckets: str | Mapping[str, Sequence[int]] | None = "auto",
+        folds: int = 1,
+        seeds: int = 1,
         seed: int = 0,
         rng: str = "pcg",
         keep: int = 5,
@@ -95,15 +97,16 @@ class Study(SavedStudy):
         if not isinstance(space, Space):
             raise ArgumentError(f"space must be a vtune.Space, not {type(space).__name__}")
         self._run = budget(task, steps=steps, epochs=epochs, examples=examples, eval_every=eval_every)
+        task = divided(task, whole("folds", folds, 1), whole("seed", seed, 0))
         self.task = task.for_run(self._run) if hasattr(task, "for_run") else task
         sample = space.fill(space.sample(SAMPLE, np.random.default_rng(0)))
         self.settings = settings(
             metric=metric, mode=mode, trials=trials, run=self._run, steps=mean_steps(self.task, self._run, sample),
-            seed=seed, rng=rng, keep=keep,
+            seed=seed, rng=rng, keep=keep, folds=folds, seeds=seeds,
         )  # fmt: skip
         self._given_space = space
         self._proposer = proposers.make(proposer, space, self.settings.seed)
-        self._scheduler = schedulers.make(scheduler)
+        self._scheduler = schedulers.prepared(schedulers.make(scheduler), study_info(self.settings, space))
         self._threads = default_threads() if threads == "auto" else whole("threads", threads, 1)
         self._wanted = Wanted(lanes, block, strategy, pack, buckets)
         asked_for(pack, buckets, space)
@@ -180,11 +183,14 @@ class Study(SavedStudy):
     def retrain(self, trial: int) -> Any:
         """Trains one trial again, alone, and returns its variables, for trials whose variables were not kept."""
         config = self._given_space.fill([dict(self.trial(trial).config)])[0]
-        _, state = self._alone(trial, config)
-        return _hand_out(self.task, config, state, jax.device_put(self.task.data))
+        data = jax.device_put(self.task.data)
+        states = [self._alone(trial, config, replica)[1] for replica in range(self.settings.replicas)]
+        return stacked([_hand_out(self.task, config, state, data) for state in states])
 
     def verify(self, n: int = 8) -> Verification:
         """Trains n of the ended trials again, each alone and with plain Python values, and compares the curves.
+
+        Trials that went on from a copy of another are left out.
 
         Args:
           n: how many; spread evenly over the trials that have measurements.
@@ -193,7 +199,8 @@ class Study(SavedStudy):
           The differences, by trial and metric; `.largest` is the largest of all.
         """
         curves = self.curves()
-        measured = np.unique(curves["trial"])
+        copied = [event.detail["trial"] for event in self._reader.events(self._study) if event.kind == "copy"]
+        measured = np.setdiff1d(curves["trial"], copied)
         if not len(measured):
             raise ResultError(f"study {self.name!r} has no measurements to verify yet")
         count = min(whole("n", n, 1), len(measured))
@@ -201,7 +208,8 @@ class Study(SavedStudy):
         alone = {}
         for trial in chosen.tolist():
             config = self._given_space.fill([dict(self.trial(trial).config)])[0]
-            alone[trial] = self._alone(trial, config)[0]
+            replicas = [self._alone(trial, config, replica)[0] for replica in range(self.settings.replicas)]
+            alone[trial] = averaged(replicas, self.settings.spreads)
         return compare(curves[curves["trial"].isin(chosen)], alone)
 
     def close(self) -> None:
@@ -210,10 +218,11 @@ class Study(SavedStudy):
         self._reader.close()
         self._writer.close()
 
-    def _alone(self, trial: int, config: Mapping[str, Any]) -> Any:
+    def _alone(self, trial: int, config: Mapping[str, Any], replica: int) -> Any:
         return train_alone(
-            self.task, config, run=self._run, seed=self.settings.seed, trial=trial, rng_name=self.settings.rng
-        )
+            self.task, config, run=self._run, seed=self.settings.seed, trial=trial, rng_name=self.settings.rng,
+            replica=replica, folds=self.settings.folds, marks=schedulers.marks(self._scheduler),
+        )  # fmt: skip
 
     def _open(self, name: str, resume: bool) -> StudyRecord:
         wanted = StudyRecord(
@@ -248,7 +257,8 @@ class Study(SavedStudy):
             return LocalExecutor(
                 self.task, self._given_space, data=data, run=self._run, strategy=strategy, blocks=blocks,
                 threads=self._threads, seed=self.settings.seed, rng_name=self.settings.rng,
-                buckets=buckets, division=division, status=display.say, waiting=interrupts.check,
+                buckets=buckets, division=division, folds=self.settings.folds, seeds=self.settings.seeds,
+                marks=schedulers.marks(self._scheduler), status=display.say, waiting=interrupts.check,
             )  # fmt: skip
 
         if "block" in choices:
@@ -280,7 +290,11 @@ class Study(SavedStudy):
     def _loop(self, executor: LocalExecutor, display: Display, interrupts: Interrupts) -> Loop:
         record = self.record
         traced = executor.planner.traced[0]
-        check_metrics(traced.metrics, self.settings.objectives, self._given_space)
+        metrics = (*traced.metrics, *self.settings.spreads)
+        check_metrics(metrics, self.settings.objectives, self._given_space)
+        scheduler = schedulers.prepared(
+            self._scheduler, study_info(self.settings, self._given_space, traced.metrics, self._fits(executor))
+        )
         begun = "block" in record.choices
         choices = {
             **record.choices,
@@ -297,10 +311,10 @@ class Study(SavedStudy):
         }
         if not begun:
             written = {**choices, "proposer": self._proposer.state()}
-            self._writer.update(self._study, metrics=traced.metrics, choices=written)
+            self._writer.update(self._study, metrics=metrics, choices=written)
         loop = Loop(
-            study=self._study, settings=self.settings, space=self._given_space, metrics=traced.metrics,
-            proposer=self._proposer, scheduler=self._scheduler, executor=executor, writer=self._writer,
+            study=self._study, settings=self.settings, space=self._given_space, metrics=metrics,
+            proposer=self._proposer, scheduler=scheduler, executor=executor, writer=self._writer,
             take=lambda: self._queue.take(record.name), mark=self._queue.mark, display=display, check=interrupts.check,
             report=lambda tally: self._explanation(executor, tally).to_json(), kept=self._kept, choices=choices,
         )  # fmt: skip
@@ -308,18 +322,30 @@ class Study(SavedStudy):
             self._take_up(loop, record)
         return loop
 
+    def _fits(self, executor: LocalExecutor) -> Callable[[np.ndarray, Sequence[Config]], np.ndarray]:
+        return lambda sources, configs: executor.fits(sources, self._given_space.fill(list(configs)))
+
     def _take_up(self, loop: Loop, record: StudyRecord) -> None:
         self._proposer.restore(record.choices["proposer"])
         counts = self._reader.counts(self._study)
         unfinished = self._reader.trials(self._study, states=(TrialState.WAITING, TrialState.RUNNING))
-        self._writer.forget_measurements(self._study, [trial.id for trial in unfinished])
+        if self._scheduler is None:
+            self._writer.forget_measurements(self._study, [trial.id for trial in unfinished])
         try:
             score = self.best.score
         except ResultError:
             score = None
         best = float("inf") if score is None else score * self.settings.objectives[0].sign
         ended = sum(count for state, count in counts.items() if TrialState(state).terminal)
-        loop.resume(record.clock, sum(counts.values()), ended, counts.get(TrialState.DIVERGED, 0), best, unfinished)
+        loop.resume(
+            record.clock,
+            sum(counts.values()),
+            ended,
+            counts.get(TrialState.DIVERGED, 0),
+            best,
+            unfinished,
+            record.choices.get("scheduler"),
+        )
 
     def _explanation(self, executor: LocalExecutor, tally: Tally) -> Explanation:
         return explanation(
@@ -334,8 +360,9 @@ class Study(SavedStudy):
             self._writer.update(self._study, **fields)
 
     def _variables(self, kept: KeptState) -> Any:
-        state = kept.lane.state(PlainHP(kept.config), kept.leaves, self.task.data, jax.random.key(0))
-        return _hand_out(self.task, kept.config, state, self.task.data)
+        hp, data = PlainHP(kept.config), self.task.data
+        states = [kept.lane.state(hp, leaves, data, jax.random.key(0)) for leaves in zip(*kept.leaves, strict=True)]
+        return stacked([_hand_out(self.task, kept.config, state, data) for state in states])
 
     def _write_kept(self) -> None:
         if self._files is None or not self._kept.states:
@@ -345,119 +372,6 @@ class Study(SavedStudy):
                 write_variables(self._files, kept.trial, self._variables(kept))
         best = {trial.id for trial in self.top(self.settings.keep)}
         prune_variables(self._files, best)
-
-
-def tune(
-    task: Any,
-    space: Space,
-    *,
-    metric: str | Sequence[str] = "loss",
-    mode: str | Sequence[str] | None = None,
-    trials: int = 256,
-    steps: int | None = None,
-    epochs: float | None = None,
-    examples: int | None = None,
-    eval_every: float | None = None,
-    proposer: Any = "random",
-    scheduler: Any = None,
-    lanes: int | str = "auto",
-    block: int | str = "auto",
-    strategy: str | Strategy = "auto",
-    threads: int | str = "auto",
-    pack: bool | str | Iterable[str] = "auto",
-    buckets: str | Mapping[str, Sequence[int]] | None = "auto",
-    seed: int = 0,
-    rng: str = "pcg",
-    keep: int = 5,
-    enqueue: Iterable[Config] = (),
-    store: str | Path | None = None,
-    name: str | None = None,
-    resume: bool = False,
-    progress: str = "auto",
-    cache: bool | str | Path = True,
-) -> Study:
-    """Trains many trials of a task as one array program and returns what was found.
-
-    Args:
-      task: what is trained: `vtune.Supervised`, `vtune.Function`, or any object with the methods of `vtune.Task`.
-      space: what may vary.
-      metric: name of the metric that is tuned, or several names.
-      mode: "min" or "max", one a metric; known from common names when left out.
-      trials: how many configs are tried.
-      steps: training steps of a full trial. Exactly one of `steps`, `epochs` and `examples` is given.
-      epochs: passes over the training data of a full trial, a fraction if need be: each trial trains the steps that
-        its own batch size takes for them.
-      examples: rows of training data that a full trial sees; tasks of your own may count other things.
-      eval_every: how often a trial is measured, in the unit of the budget; a tenth of it when left out.
-      proposer: "random", "grid", "sobol", or an object with `ask` and `tell` (see `vtune.proposers`).
-      scheduler: stops trials early (see `vtune.schedulers`); None trains every trial in full.
-      lanes: trials trained side by side, in all.
-      block: lanes of one executable.
-      strategy: "vmap" (lanes step together), "map" (one after another), "host" (stepped by Python), or "auto".
-      threads: host threads that drive blocks; on a CPU one a core.
-      pack: what packed modules (`vtune.nn`, `vtune.optim`) trace: True or "auto" for all, False for nothing (a program
-        for each structure), or names of hyperparameters.
-      buckets: ranges of packed sizes, each a program padded to its largest value: {"width": (32, 128)}; None for one
-        range each; "auto" weighs compiling against padding.
-      seed: of everything random; the same seed gives the same trials and curves.
-      rng: "pcg", a fast counter-based generator, or "threefry", JAX's own.
-      keep: of how many of the best trials the trained variables are kept.
-      enqueue: configs to be tried first.
-      store: path or URL of the store; None keeps everything in memory.
-      name: of the study, new in its store; the task's name and the time when left out.
-      resume: go on with the study of that name, if there is one; a complete one is returned as it is.
-      progress: "auto", "bar", "lines" or "off".
-      cache: keep compiled programs between runs: True for the user's cache folder, a folder, or False.
-
-    Returns:
-      The finished `Study`.
-
-    Raises:
-      GuardError: Python asks for the exact value of a continuous hyperparameter; says where.
-      TaskError, SpaceError, ArgumentError, StoreError: what does not fit, before anything runs.
-      Interrupted: Ctrl-C or SIGTERM; what was done is kept.
-
-    Example:
-      >>> import jax.numpy as jnp, vtune
-      >>> def bowl(hp, key):
-      ...     return {"loss": jnp.square(hp.x - 0.3)}
-      >>> study = vtune.tune(vtune.Function(bowl), vtune.Space(x=vtune.Float(0, 1)), trials=64, progress="off")
-      >>> abs(study.best.config["x"] - 0.3) < 0.05
-      True
-    """
-    study = Study(
-        task, space, metric=metric, mode=mode, trials=trials, steps=steps, epochs=epochs, examples=examples,
-        eval_every=eval_every, proposer=proposer, scheduler=scheduler, lanes=lanes, block=block, strategy=strategy, threads=threads, pack=pack, buckets=buckets,
-        seed=seed, rng=rng, keep=keep, enqueue=enqueue, store=store, name=name, resume=resume, progress=progress,
-        cache=cache,
-    )  # fmt: skip
-    return study.run()
-
-
-def load(store: str | Path, name: str) -> SavedStudy:
-    """Opens a study read-only, without its task.
-
-    Args:
-      store: path or URL of the store.
-      name: the study's name.
-
-    Raises:
-      StoreError: there is no such store, or no such study in it.
-
-    Example:
-      >>> import tempfile, jax.numpy as jnp, vtune
-      >>> store = tempfile.mkdtemp() + "/vtune.db"
-      >>> task = vtune.Function(lambda hp, key: {"loss": jnp.square(hp.x)})
-      >>> study = vtune.tune(
-      ...     task, vtune.Space(x=vtune.Float(-1, 1)), trials=8, store=store, name="bowl", progress="off"
-      ... )
-      >>> study.close()
-      >>> vtune.load(store, "bowl").state
-      'complete'
-    """
-    reader = open_reader(store)
-    record = reader.study(name)
-    return SavedStudy(reader, record, variables_folder(reader.location.path, record.id))
 
 
 def _hand_out(task: Any, config: Mapping[str, Any], state: Any, data: Any) -> Any:

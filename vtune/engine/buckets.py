@@ -95,6 +95,7 @@ def asked_for(pack: Any, buckets: Any, space: Space) -> Buckets:
     >>> asked_for("auto", {"width": [16, 64]}, Space(width=Int(8, 64))).ends
     {'width': (16, 64)}
     """
+    names: frozenset[str] | None
     if pack in ("auto", True):
         names = None
     elif pack is False or pack is None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -46,18 +46,21 @@ class Workers:
             return [jobs[0]()]
         futures: list[Future[Any]] = [self._pool.submit(job) for job in jobs]
         for future in futures:
-            while not future.done():
-                waiting()
-                _wait(future)
+            _wait(future, waiting)
         return [future.result() for future in futures]
+
+    def wait(self, future: Future[T], waiting: Callable[[], None]) -> T:
+        """Waits for a job of any thread and returns its result; see `run`."""
+        _wait(future, waiting)
+        return future.result()
 
     def close(self) -> None:
         """Lets the threads go; jobs that run are not waited for."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _wait(future: Future[Any]) -> None:
-    try:
-        future.exception(timeout=0.1)
-    except TimeoutError:
-        time.sleep(0)
+def _wait(future: Future[Any], waiting: Callable[[], None]) -> None:
+    while not future.done():
+        waiting()
+        with contextlib.suppress(TimeoutError):
+            future.exception(timeout=0.1)

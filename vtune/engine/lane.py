@@ -63,9 +63,10 @@ class LaneTask:
     definition may not outlive the trace whose hyperparameters it holds; what it computes besides is dropped by XLA.
     """
 
-    def __init__(self, task: Any, rng_name: str):
+    def __init__(self, task: Any, rng_name: str, folds: int = 1):
         self.task = task
         self.rng_name = rng_name
+        self.folds = folds
         self.leaves: tuple[StateLeaf, ...] = ()
         self.step_names: tuple[str, ...] = ()
         self.evaluate_names: tuple[str, ...] = ()
@@ -76,9 +77,13 @@ class LaneTask:
         """Names of the measured values, in the order of the columns of a chunk's result."""
         return self.step_names + self.evaluate_names
 
-    def trial_words(self, seed: Any, trial: Any) -> Any:
-        """The raw words of a trial's key, from the seed as uint32[2] (see `rng.seed_words`) and the trial's id."""
-        return jax.random.key_data(rng.trial_key(rng.study_key_of(seed, self.rng_name), trial))
+    def trial_words(self, seed: Any, trial: Any, replica: Any) -> Any:
+        """The raw words of the key of one replica of a trial; the seed is uint32[2] (see `rng.seed_words`)."""
+        return jax.random.key_data(rng.trial_key(rng.study_key_of(seed, self.rng_name), trial, replica))
+
+    def seen(self, data: Any, replica: Any) -> Any:
+        """The data as one replica sees them: those of its fold, where there are folds."""
+        return data if self.folds == 1 else self.task.fold(data, replica % self.folds)
 
     def trial_key(self, words: Any) -> Any:
         """The key of a trial, from `trial_words`."""

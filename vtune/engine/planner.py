@@ -22,7 +22,7 @@ class Planner:
     """
 
     def __init__(self, specialise: Callable[[Mapping[str, Any]], Traced]):
-        self._specialise = specialise
+        self.specialise = specialise
         self.traced: list[Traced] = []
         self.compiled: dict[int, Program] = {}
 
@@ -38,7 +38,7 @@ class Planner:
 
     def extend(self, config: Mapping[str, Any]) -> int:
         """Traces the program that a filled config needs; returns its number."""
-        self.traced.append(self._specialise(config))
+        self.traced.append(self.specialise(config))
         return len(self.traced) - 1
 
     def possible(self, configs: Sequence[Mapping[str, Any]]) -> int:

@@ -52,7 +52,14 @@ def width(bytes_per_lane: int, trials: int, threads: int) -> int:
 
 
 def choose(
-    *, bytes_per_lane: int, trials: int, threads: int, lanes: int | str, block: int | str, strategy: Strategy | str
+    *,
+    bytes_per_lane: int,
+    trials: int,
+    threads: int,
+    lanes: int | str,
+    block: int | str,
+    strategy: Strategy | str,
+    replicas: int = 1,
 ) -> tuple[Strategy, int]:
     """Settles the strategy and the number of blocks.
 
@@ -63,6 +70,7 @@ def choose(
       lanes: trials side by side, or "auto".
       block: lanes of one executable, or "auto".
       strategy: "auto", "vmap", "map", "host", or a `Strategy` that is taken as it is.
+      replicas: lanes of one trial, which sit in one block: its width is a multiple of them.
 
     Raises:
       ArgumentError: values that cannot be, or that contradict each other.
@@ -74,13 +82,17 @@ def choose(
             raise ArgumentError(f"strategy must be one of {', '.join(KINDS)} or a Strategy, not {strategy!r}")
         kind, convolutions = KINDS[strategy], "direct"
     if kind == "host":
-        if block not in ("auto", 1):
-            raise ArgumentError(f"strategy='host' steps single lanes: block must be 1, not {block!r}")
-        block = 1
+        if block not in ("auto", replicas):
+            raise ArgumentError(f"strategy='host' steps single lanes: block must be {replicas}, not {block!r}")
+        block = replicas
     total = _positive("lanes", lanes)
-    wide = _positive("block", block) or width(bytes_per_lane, trials, threads)
+    wide = _positive("block", block) or width(bytes_per_lane, trials * replicas, threads)
     if total is not None and block == "auto":
         wide = min(wide, math.ceil(total / threads))
+    if block == "auto":
+        wide = max(1, wide // replicas) * replicas
+    if wide % replicas:
+        raise ArgumentError(f"block must be a multiple of the {replicas} folds and seeds of a trial, not {wide}")
     if total is not None and total < wide:
         raise ArgumentError(f"lanes must be at least one block: lanes={total} is less than block={wide}")
     blocks = threads if total is None else total // wide

@@ -5,7 +5,7 @@ What a batch of lanes computes must equal this; `Study.verify` and the contract 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,7 +19,16 @@ from vtune.tasks.budget import length, next_mark
 
 
 def train_alone(
-    task: Any, config: Mapping[str, Any], *, run: Run, seed: int, trial: int, rng_name: str = "pcg"
+    task: Any,
+    config: Mapping[str, Any],
+    *,
+    run: Run,
+    seed: int,
+    trial: int,
+    rng_name: str = "pcg",
+    replica: int = 0,
+    folds: int = 1,
+    marks: Sequence[int] = (),
 ) -> tuple[list[tuple[int, dict[str, float]]], Any]:
     """Trains one trial as a plain jitted loop would.
 
@@ -30,13 +39,17 @@ def train_alone(
       seed: the study's seed.
       trial: the trial's id.
       rng_name: generator of the keys.
+      replica: which of the trial's folds and seeds.
+      folds: how many parts the data are divided into.
+      marks: steps after which it is measured besides.
 
     Returns:
       (step, metrics) of every measurement, and the final state.
     """
     hp = PlainHP(config)
-    key = rng.trial_key(rng.study_key(seed, rng_name), trial)
+    key = rng.trial_key(rng.study_key(seed, rng_name), trial, replica)
     data = jax.device_put(task.data)
+    data = data if folds == 1 else jax.jit(task.fold)(data, replica % folds)
     state = task.init(hp, data, rng.step_key(key, "init"))
     definition = jax.tree.structure(state)
 
@@ -59,12 +72,12 @@ def train_alone(
     for done in range(whole.steps):
         leaves, metrics = step(leaves, jnp.uint32(done), data)
         since.append(metrics)
-        if done + 1 == mark:
+        if done + 1 == mark or done + 1 in marks:
             measured = evaluate(leaves, jnp.uint32(done + 1), data)
             averages = {name: _mean([m[name] for m in since]) for name in since[0]}
             curve.append((done + 1, averages | {name: float(value) for name, value in measured.items()}))
             since = []
-            mark = int(next_mark(mark, whole.steps, whole.every))
+            mark = int(next_mark(done + 1, whole.steps, whole.every))
     return curve, jax.tree.unflatten(definition, leaves)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -15,10 +16,14 @@ from vtune import rng
 from vtune.engine.buckets import Buckets, Forecast
 from vtune.engine.devices import Workers
 from vtune.engine.lane import LaneTask
-from vtune.engine.lanes import Block, Chunk
-from vtune.engine.planner import UNPLACED, Planner
-from vtune.engine.program import Program, trace
+from vtune.engine.lanes import Block, Chunk, Entry, State
+from vtune.engine.parking import Parking
+from vtune.engine.planner import UNPLACED
+from vtune.engine.program import trace
 from vtune.engine.strategy import Strategy
+from vtune.executors.memory import Shrunk, out_of_memory, shrunk
+from vtune.executors.workshop import Workshop
+from vtune.hyper import matches
 from vtune.tasks.base import Run
 from vtune.tasks.budget import Length, length
 
@@ -32,7 +37,7 @@ FIRST_STEPS = 16
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """Where a trial was admitted, and how many steps it trains."""
+    """Where a trial was admitted (the lane of its first replica), and how many steps it trains."""
 
     trial: int
     program: int
@@ -43,10 +48,26 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one tick did: who was seated, and what each block measured, in the order of the blocks."""
+    """What one tick did.
 
-    seats: tuple[Seat, ...]
-    chunks: tuple[tuple[int, Chunk], ...]
+    Attributes:
+      seats: who was seated.
+      chunks: (program, chunk) of every device call, in the order of the blocks.
+      shrunk: what was given up because memory ran out.
+    """
+
+    seats: tuple[Seat, ...] = ()
+    chunks: tuple[tuple[int, Chunk], ...] = ()
+    shrunk: tuple[Shrunk, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A trial that goes on from another's state: its id, whose state, and its filled config from now on."""
+
+    trial: int
+    source: int
+    config: Mapping[str, Any]
 
 
 @dataclass(slots=True, eq=False)
@@ -54,10 +75,17 @@ class _Pool:
     number: int
     program: int
     block: Block
+    entries: dict[int, Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class _Parked:
+    program: int
+    entry: Entry
 
 
 class LocalExecutor:
-    """Lanes of this process.
+    """Lanes of this process. A tick trains every block until the first of its trials is to be measured.
 
     Args:
       task: the task, already told of the run.
@@ -71,8 +99,11 @@ class LocalExecutor:
       rng_name: generator of the trials' keys.
       buckets: what programs pack, and in which ranges.
       division: what the buckets are expected to cost; None where nothing is packed.
+      folds: parts that the data are divided into; 1 for no division.
+      seeds: trainings of each trial and fold with keys of their own.
+      marks: steps after which every trial is measured, besides its regular measurements.
       status: told what is going on, in a few words.
-      waiting: called several times a second while programs are compiled; may raise to give up.
+      waiting: called several times a second while programs are compiled and blocks train; may raise to give up.
     """
 
     def __init__(
@@ -89,29 +120,39 @@ class LocalExecutor:
         rng_name: str,
         buckets: Buckets = Buckets(),
         division: Forecast | None = None,
+        folds: int = 1,
+        seeds: int = 1,
+        marks: Sequence[int] = (),
         status: Callable[[str], None] = lambda text: None,
         waiting: Callable[[], None] = lambda: None,
     ):
-        self._task = task
-        self._run = run
+        self._task, self._space, self._data, self._run = task, space, data, run
+        self._rng_name = rng_name
         self.strategy = strategy
         self.blocks = blocks
         self.buckets = buckets
         self.division = division
-        self._status = status
-        self._waiting = waiting
-        self._space = space
-        self._data = data
+        self.folds, self.replicas = folds, folds * seeds
+        self._marks = tuple(marks)
+        self._status, self._waiting = status, waiting
         self._words = rng.seed_words(seed)
         self._workers = Workers(threads)
-        self.planner = Planner(
-            lambda config: trace(task, space, config, data, strategy, rng_name, buckets.packing(config))
-        )
-        self._unplaced: deque[tuple[int, Mapping[str, Any]]] = deque()
-        self._queues: dict[int, deque[tuple[int, Mapping[str, Any]]]] = {}
+        self._halted = threading.Event()
+        self._workshop = self._new_workshop()
+        self._unplaced: deque[Entry] = deque()
+        self._queues: dict[int, deque[Entry]] = {}
         self._pools: list[_Pool | None] = [None] * blocks
+        self._parking = Parking()
+        self._parked: dict[int, _Parked] = {}
+        self._shrinks = 0
+        self._ticks = 0
         self.served: dict[int, int] = {}
         self._work = np.zeros(2)
+
+    @property
+    def planner(self) -> Any:
+        """The programs, in the order in which they were needed."""
+        return self._workshop.planner
 
     @property
     def padded_share(self) -> float | None:
@@ -120,8 +161,13 @@ class LocalExecutor:
 
     @property
     def lanes(self) -> int:
-        """Trials that can be trained side by side."""
+        """Replicas of trials that can be trained side by side."""
         return self.blocks * self.strategy.block
+
+    @property
+    def seats(self) -> int:
+        """Trials that can be trained side by side."""
+        return self.blocks * (self.strategy.block // self.replicas)
 
     @property
     def queued(self) -> int:
@@ -131,19 +177,60 @@ class LocalExecutor:
     @property
     def live(self) -> int:
         """Trials that sit in lanes."""
-        return sum(int(pool.block.live.sum()) for pool in self._pools if pool)
+        return sum(int(pool.block.live.sum()) for pool in self._pools if pool) // self.replicas
+
+    @property
+    def ending(self) -> int:
+        """Trials in lanes that will have done all their steps when they are measured next."""
+        return sum(pool.block.ending for pool in self._pools if pool)
+
+    @property
+    def parked(self) -> tuple[int, ...]:
+        """Trials that are paused."""
+        return tuple(sorted(self._parked))
 
     def submit(self, trials: Sequence[int], configs: Sequence[Mapping[str, Any]]) -> None:
         """Queues trials; `configs` are filled."""
-        for trial, config, program in zip(trials, configs, self.planner.place(configs), strict=True):
-            self._queue(program).append((trial, config))
+        lengths = [length(self._task, self._run, config) for config in configs]
+        self._sort([Entry(*each) for each in zip(trials, configs, lengths, strict=True)])
+
+    def _sort(self, entries: Sequence[Entry]) -> None:
+        programs = self._workshop.place([entry.config for entry in entries])
+        for entry, program in zip(entries, programs, strict=True):
+            self._queue(program).append(entry)
 
     def tick(self) -> Work:
-        """Seats trials in free lanes and trains every block for one chunk."""
-        seats = self._seat()
-        pools = [pool for pool in self._pools if pool is not None]
-        chunks = self._workers.run([functools.partial(self._advance, pool) for pool in pools])
-        return Work(tuple(seats), tuple((pool.program, chunk) for pool, chunk in zip(pools, chunks, strict=True)))
+        """Seats trials in free lanes and trains every block until the first of its trials is to be measured."""
+        self._ticks += 1
+        given_up: list[Shrunk] = []
+        while True:
+            try:
+                seats = self._seat()
+                pools = [pool for pool in self._pools if pool is not None]
+                chunks = self._advance_all(pools)
+                return Work(tuple(seats), tuple(chunks), tuple(given_up))
+            except Exception as error:
+                if not out_of_memory(error):
+                    raise
+                given_up.append(self._shrink(error))
+
+    def _advance_all(self, pools: Sequence[_Pool]) -> list[tuple[int, Chunk]]:
+        self._halted.clear()
+        try:
+            done = self._workers.run([functools.partial(self._advance, pool) for pool in pools], self._waiting)
+        except BaseException:
+            self._halted.set()
+            raise
+        return [(pool.program, chunk) for pool, chunks in zip(pools, done, strict=True) for chunk in chunks]
+
+    def _advance(self, pool: _Pool) -> list[Chunk]:
+        rest, chunks = pool.block.until_measurement(), []
+        while rest and not self._halted.is_set():
+            seconds = pool.block.program.step_seconds
+            most = FIRST_STEPS if seconds is None else max(1, int(CHUNK_SECONDS / max(seconds, 1e-9)))
+            chunks.append(pool.block.advance(min(rest, most)))
+            rest -= chunks[-1].steps
+        return chunks
 
     def seconds_a_lane_step(self, config: Mapping[str, Any], least_seconds: float = 0.2) -> float:
         """Runs full blocks side by side for a moment, with trials that are thrown away, and times them.
@@ -152,13 +239,12 @@ class LocalExecutor:
           config: a filled config, the same in every lane.
           least_seconds: how long the last measurement must take to be believed.
         """
-        program = self.planner.place([config])[0]
-        number = self.planner.extend(config) if program == UNPLACED else int(program)
-        self._compile([number])
-        width, compiled = self.strategy.block, self.planner.compiled[number]
-        blocks = [Block(compiled, self._words, self._data) for _ in range(self.blocks)]
+        program = self._workshop.place([config])[0]
+        number = self._workshop.trace(config) if program == UNPLACED else int(program)
+        self._workshop.compile([number])
+        blocks = [self._block(number) for _ in range(self.blocks)]
         for block in blocks:
-            block.admit(np.arange(width), range(width), [config] * width, [ENDLESS] * width)
+            block.admit([Entry(trial, config, ENDLESS) for trial in range(block.room)])
         steps, seconds = 1, 0.0
         while steps <= FIRST_STEPS or seconds < least_seconds:
             started = time.perf_counter()
@@ -167,92 +253,218 @@ class LocalExecutor:
             steps *= FIRST_STEPS
         return seconds / (steps // FIRST_STEPS) / self.lanes
 
-    def retire(self, trials: np.ndarray) -> None:
-        """Frees the lanes of trials that have ended."""
+    def retire(self, trials: Any) -> None:
+        """Frees the lanes of trials that have ended, and forgets those that were paused."""
         for pool in self._pools:
-            if pool is None:
-                continue
-            pool.block.retire(np.flatnonzero(np.isin(pool.block.trial, trials)))
+            if pool is not None:
+                pool.block.retire(np.flatnonzero(np.isin(pool.block.trial, trials)))
+        for trial in np.asarray(trials).tolist():
+            if self._parked.pop(trial, None) is not None and trial in self._parking:
+                self._parking.take(trial)
 
-    def state(self, trial: int) -> tuple[LaneTask, list[np.ndarray]]:
-        """The task of a trial's lane and a copy of the trial's state, as left by the last tick."""
-        for pool in self._pools:
-            if pool is not None and trial in pool.block.trial:
-                lane = int(np.flatnonzero(pool.block.trial == trial)[0])
-                return self.planner.traced[pool.program].task, pool.block.leaves(lane)
-        raise KeyError(trial)
+    def park(self, trials: Sequence[int]) -> None:
+        """Takes trials out of their lanes and keeps their states."""
+        for trial, state in zip(trials, self.states(trials), strict=True):
+            pool, entry = self._entry(trial)
+            self._parking.put(trial, state)
+            self._parked[trial] = _Parked(pool.program, entry)
+            pool.block.retire(pool.block.lanes_of([trial]).ravel())
+
+    def recall(self, trials: Sequence[int]) -> None:
+        """Queues paused trials ahead of those that have not begun, the first of them first."""
+        for trial in reversed(trials):
+            parked = self._parked.pop(trial)
+            entry = parked.entry
+            back = Entry(trial, entry.config, entry.length, entry.done, self._parking.take(trial))
+            self._queue(parked.program).appendleft(back)
+
+    def copy(self, copies: Sequence[Copy]) -> None:
+        """Lets trials, in lanes or paused, go on from the states that others have now, before any of it is changed.
+
+        A trial whose new state belongs to another program leaves its lane and waits in that program's queue.
+        """
+        near = [copy for copy in copies if self._pool(copy.trial) is self._pool(copy.source) is not None]
+        far = [copy for copy in copies if copy not in near]
+        states = self.states([copy.source for copy in far])
+        sources = [self._place(copy.source) for copy in far]
+        for pool in [pool for pool in self._pools if pool is not None]:
+            mine = [copy for copy in near if self._pool(copy.trial) is pool]
+            if mine:
+                targets = [copy.trial for copy in mine]
+                pool.block.copy(targets, [copy.source for copy in mine], [copy.config for copy in mine])
+                for copy, state in zip(mine, pool.block.states(targets), strict=True):
+                    _, entry = self._entry(copy.trial)
+                    pool.entries[copy.trial] = Entry(copy.trial, copy.config, entry.length, entry.done, state)
+        for copy, state, source in zip(far, states, sources, strict=True):
+            self.retire([copy.trial])
+            new = length(self._task, self._run, copy.config)
+            self._queue(source.program).appendleft(Entry(copy.trial, copy.config, new, source.entry.done, state))
+
+    def fits(self, sources: Any, configs: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """Whether each filled config can go on from its source's state, bool[n]: the same program trains both."""
+        programs = [self._place(source).program for source in np.asarray(sources).tolist()]
+        found = np.zeros(len(configs), bool)
+        for program in set(programs):
+            rows = [row for row, other in enumerate(programs) if other == program]
+            found[rows] = matches(self.planner.traced[program].guards, [configs[row] for row in rows])
+        return found
+
+    def states(self, trials: Sequence[int]) -> list[State]:
+        """Copies of the states of trials in lanes or paused, `[replicas, ...]` each, as left by the last tick."""
+        found: dict[int, State] = {}
+        for pool in [pool for pool in self._pools if pool is not None]:
+            mine = [trial for trial in trials if trial in pool.block.trial]
+            found.update(zip(mine, pool.block.states(mine), strict=True))
+        return [found[trial] if trial in found else self._parking.get(trial) for trial in trials]
+
+    def task_of(self, trial: int) -> LaneTask:
+        """The task of a trial's lane, which knows the structure of its state."""
+        return self.planner.traced[self._place(trial).program].task
 
     def close(self) -> None:
         """Gives threads and lanes back."""
+        self._halted.set()
         self._workers.close()
+        self._workshop.close()
+        self._parking.close()
         self._pools = [None] * self.blocks
 
-    def _queue(self, program: int) -> deque[tuple[int, Mapping[str, Any]]]:
+    def _new_workshop(self) -> Workshop:
+        strategy = self.strategy
+
+        def specialise(config: Mapping[str, Any]) -> Any:
+            return trace(
+                self._task, self._space, config, self._data, strategy, self._rng_name, self.buckets.packing(config),
+                self.folds,
+            )  # fmt: skip
+
+        return Workshop(specialise, self._workers, self._status, self._waiting)
+
+    def _pool(self, trial: int) -> _Pool | None:
+        return next((pool for pool in self._pools if pool is not None and trial in pool.block.trial), None)
+
+    def _entry(self, trial: int) -> tuple[_Pool, Entry]:
+        """Where a trial sits, and what it would need to go on elsewhere, but for its state."""
+        pool = self._pool(trial)
+        if pool is None:
+            raise KeyError(trial)
+        entry = pool.entries[trial]
+        done = int(pool.block.done[pool.block.lanes_of([trial])[0, 0]])
+        return pool, Entry(trial, entry.config, entry.length, done)
+
+    def _place(self, trial: int) -> _Parked:
+        """The program of a trial in a lane or paused, and what it would need to go on, but for its state."""
+        if trial in self._parked:
+            return self._parked[trial]
+        pool, entry = self._entry(trial)
+        return _Parked(pool.program, entry)
+
+    def _block(self, program: int) -> Block:
+        return Block(self.planner.compiled[program], self._words, self._data, self.replicas, self._marks)
+
+    def _queue(self, program: int) -> deque[Entry]:
         return self._unplaced if program == UNPLACED else self._queues.setdefault(int(program), deque())
 
     def _seat(self) -> list[Seat]:
         seats = [seat for pool in self._pools if pool is not None for seat in self._fill(pool)]
         self._pools = [pool if pool is not None and pool.block.live.any() else None for pool in self._pools]
+        self._collect()
         opened: dict[int, int] = {}
         for number in [number for number, pool in enumerate(self._pools) if pool is None]:
             program = self._next_program(opened)
-            if program is None:
-                break
-            opened[number] = program
-        self._compile(sorted(set(opened.values())))
+            if program is not None:
+                opened[number] = program
+        self._workshop.compile(sorted(set(opened.values())))
         for number, program in opened.items():
-            pool = _Pool(number, program, Block(self.planner.compiled[program], self._words, self._data))
+            pool = _Pool(number, program, self._block(program), {})
             self._pools[number] = pool
             seats += self._fill(pool)
         return seats
 
-    def _next_program(self, opened: Mapping[int, int]) -> int | None:
-        """The program whose queue, less what newly opened blocks will take of it, is longest; traces one if need be."""
-        width = self.strategy.block
-        rest = {p: len(q) - width * list(opened.values()).count(p) for p, q in self._queues.items()}
-        longest = max(rest, key=lambda p: (rest[p], -p), default=None)
-        if longest is not None and rest[longest] > 0 and (rest[longest] >= width or not self._unplaced):
-            return longest
-        if self._unplaced:
-            self._status(f"tracing program {len(self.planner.traced) + 1}")
-            self._waiting()
-            self.planner.extend(self._unplaced[0][1])
-            waiting = list(self._unplaced)
-            self._unplaced.clear()
-            self.submit([trial for trial, _ in waiting], [config for _, config in waiting])
-            return self._next_program(opened)
-        return None
+    def _collect(self) -> None:
+        """Takes what was made in the background when its time has come, and sorts the trials that wait for it."""
+        idle = not any(self._pools) and not any(self._queues[p] for p in self._queues if self._workshop.ready(p))
+        if self._workshop.collect(self._ticks, needed=idle):
+            self._place_waiting()
 
-    def _compile(self, programs: Sequence[int]) -> None:
-        missing = [number for number in programs if number not in self.planner.compiled]
-        if not missing:
-            return
-        known = len(self.planner.traced)
-        self._status(f"compiling {', '.join(str(number + 1) for number in missing)} of {known}")
-        compiled: list[Program] = self._workers.run(
-            [self.planner.traced[number].compile for number in missing], self._waiting
-        )
-        self.planner.compiled.update(zip(missing, compiled, strict=True))
+    def _place_waiting(self) -> None:
+        waiting = list(self._unplaced)
+        self._unplaced.clear()
+        self._sort(waiting)
+
+    def _next_program(self, opened: Mapping[int, int]) -> int | None:
+        """The program whose queue, less what newly opened blocks take of it, is longest.
+
+        While other blocks train, a program that is missing is made in the background; if none do, it is made now.
+        """
+        width = self.strategy.block // self.replicas
+        rest = {p: len(q) - width * list(opened.values()).count(p) for p, q in self._queues.items()}
+        training = any(self._pools)
+        ready = {p: n for p, n in rest.items() if n > 0 and (self._workshop.ready(p) or p in opened.values())}
+        others = {p: n for p, n in rest.items() if n > 0 and p not in ready}
+        longest = max(rest, key=lambda p: (rest[p], -p), default=None)
+        if not training and not ready:
+            if longest is not None and rest[longest] > 0 and (rest[longest] >= width or not self._unplaced):
+                return longest
+            if self._unplaced and not self._workshop.busy:
+                self._workshop.trace(self._unplaced[0].config)
+                self._place_waiting()
+                return self._next_program(opened)
+            return longest if longest is not None and rest[longest] > 0 else None
+        if others:
+            number = max(others, key=lambda p: (others[p], -p))
+            self._workshop.begin(number, self._queues[number][0].config, self._ticks)
+        elif self._unplaced:
+            self._workshop.begin(None, self._unplaced[0].config, self._ticks)
+        return max(ready, key=lambda p: (ready[p], -p), default=None)
 
     def _fill(self, pool: _Pool) -> list[Seat]:
         queue = self._queue(pool.program)
-        lanes = np.flatnonzero(~pool.block.live)[: len(queue)]
-        if not len(lanes):
+        taken = [queue.popleft() for _ in range(min(pool.block.room, len(queue)))]
+        if not taken:
             return []
-        taken = [queue.popleft() for _ in lanes]
-        configs = [config for _, config in taken]
-        lengths = [length(self._task, self._run, config) for config in configs]
-        pool.block.admit(lanes, [trial for trial, _ in taken], configs, lengths)
-        if self.division is not None:
+        try:
+            lanes = pool.block.admit(taken)
+        except Exception:
+            queue.extendleft(reversed(taken))
+            pool.block.retire(np.flatnonzero(np.isin(pool.block.trial, [entry.trial for entry in taken])))
+            raise
+        pool.entries = {trial: entry for trial, entry in pool.entries.items() if trial in pool.block.trial}
+        pool.entries.update({entry.trial: entry for entry in taken})
+        begun = [entry.config for entry in taken if not entry.done]
+        self.served[pool.program] = self.served.get(pool.program, 0) + len(begun)
+        if self.division is not None and begun:
             work = self.division.work
-            self._work += work.seconds(configs).sum(), work.seconds(self.buckets.largest(configs)).sum()
-        self.served[pool.program] = self.served.get(pool.program, 0) + len(taken)
+            self._work += work.seconds(begun).sum(), work.seconds(self.buckets.largest(begun)).sum()
         return [
-            Seat(trial, pool.program, pool.number, int(lane), each.steps)
-            for (trial, _), lane, each in zip(taken, lanes, lengths, strict=True)
+            Seat(entry.trial, pool.program, pool.number, int(row[0]), entry.length.steps)
+            for entry, row in zip(taken, lanes, strict=True)
         ]
 
-    def _advance(self, pool: _Pool) -> Chunk:
-        seconds = pool.block.program.step_seconds
-        most = FIRST_STEPS if seconds is None else max(1, int(CHUNK_SECONDS / max(seconds, 1e-9)))
-        return pool.block.advance(min(pool.block.until_measurement(), most))
+    def _shrink(self, error: Exception) -> Shrunk:
+        """Gives up a block, or at last half of the block width, and queues the trials that sat there again."""
+        found = shrunk(self.blocks, self.strategy.block, self.replicas, self._shrinks, error)
+        self._shrinks += 1
+        seated = [entry for pool in self._pools if pool is not None for entry in self._seated(pool)]
+        waiting = sorted(seated, key=lambda entry: entry.trial) + [e for q in self._queues.values() for e in q]
+        self._unplaced.extendleft(reversed(waiting))
+        self._queues = {}
+        self._pools = [None] * found.blocks
+        self.blocks = found.blocks
+        if found.block != self.strategy.block:
+            self._narrow(found.block)
+        self._place_waiting()
+        self._status(found.message)
+        return found
+
+    def _seated(self, pool: _Pool) -> list[Entry]:
+        return [pool.entries[trial] for trial in np.unique(pool.block.trial[pool.block.live]).tolist()]
+
+    def _narrow(self, block: int) -> None:
+        """Makes all programs anew for narrower blocks."""
+        before = self.planner.traced
+        self.strategy = Strategy(block, self.strategy.kind, self.strategy.convolutions)
+        self._workshop.close()
+        self._workshop = self._new_workshop()
+        for traced in before:
+            self._workshop.trace(traced.exemplar)

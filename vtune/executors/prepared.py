@@ -80,14 +80,16 @@ def prepared(
     """
     asked = asked_for(wanted.pack, wanted.buckets, space)
     size = probe.state_bytes(task, exemplar, data, settings.rng)
-    chosen, blocks = _choose(wanted, size, settings.trials, threads)
+    chosen, blocks = _choose(wanted, size, settings.trials, threads, settings.replicas)
     executor = make(chosen, blocks, None, asked)
     traced = executor.planner.traced[executor.planner.extend(exemplar)]
     names = packed_sizes(traced, space)
     found = None
     if names:
-        chosen, blocks = _choose(wanted, traced.bytes_per_lane, settings.trials, threads)
-        load = Workload(sample(SAMPLE), settings.trials, settings.steps, chosen.block, _setup(traced))
+        chosen, blocks = _choose(wanted, traced.bytes_per_lane, settings.trials, threads, settings.replicas)
+        load = Workload(
+            sample(SAMPLE), settings.trials * settings.replicas, settings.steps, chosen.block, _setup(traced)
+        )
         found = _divided(wanted, asked, names, task, space, data, exemplar, load)
         executor.close()
         executor = make(chosen, blocks, found, found.buckets)
@@ -95,7 +97,7 @@ def prepared(
     return fastest(
         lambda other: make(other, blocks, found, executor.buckets), executor, exemplar,
         lane_steps=settings.trials * settings.steps, any_kind=wanted.strategy == "auto",
-        any_width=(wanted.lanes, wanted.block, wanted.strategy) == ("auto",) * 3,
+        any_width=(wanted.lanes, wanted.block, wanted.strategy) == ("auto",) * 3 and settings.replicas == 1,
     )  # fmt: skip
 
 
@@ -105,10 +107,10 @@ def packed_sizes(traced: Traced, space: Space) -> tuple[str, ...]:
     return tuple(name for name in space if name in asked and len(whole_values(space[name])) > 1)
 
 
-def _choose(wanted: Wanted, size: int, trials: int, threads: int) -> tuple[Strategy, int]:
+def _choose(wanted: Wanted, size: int, trials: int, threads: int, replicas: int) -> tuple[Strategy, int]:
     return probe.choose(
         bytes_per_lane=size, trials=trials, threads=threads, lanes=wanted.lanes, block=wanted.block,
-        strategy=wanted.strategy,
+        strategy=wanted.strategy, replicas=replicas,
     )  # fmt: skip
 
 

@@ -200,6 +200,7 @@ class Commit:
       trial_updates: new values of trials that are not over yet.
       measurements: rows of the learning curves.
       events: what else happened.
+      configs: configurations of trials that are other ones from now on, by id.
       study: fields of `StudyRecord` to set.
     """
 
@@ -208,6 +209,7 @@ class Commit:
     trial_updates: TrialUpdates | None = None
     measurements: Measurements | None = None
     events: Sequence[Event] = ()
+    configs: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     study: Mapping[str, Any] = field(default_factory=dict)
 
 

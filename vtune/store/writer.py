@@ -24,6 +24,12 @@ from vtune.store.records import STUDY_STATES, Commit, Measurements, NewTrial, St
 _SETTABLE = tuple(f.name for f in dataclasses.fields(StudyRecord) if f.name not in ("id", "name", "created"))
 _OPEN_STATES = tuple(state for state in TrialState if not state.terminal)
 
+_CHANGE_CONFIGS = Bulk.of(
+    update(schema.configs)
+    .where(schema.configs.c.study == bindparam("study_"), schema.configs.c.id == bindparam("id_"))
+    .values(config=bindparam("config_")),
+    ("config_", "study_", "id_"),
+)
 _INSERT_CONFIGS = Bulk.of(insert(schema.configs), ("study", "id", "config", "origin", "clock", "queued"))
 _INSERT_TRIALS = Bulk.of(insert(schema.trials), ("study", "id", "state", "step"))
 _INSERT_EVENTS = Bulk.of(insert(schema.events), ("study", "clock", "time", "kind", "detail"))
@@ -140,6 +146,9 @@ class Writer:
             self._set(connection, study_id, {"clock": commit.clock, **commit.study})
             if commit.new_trials:
                 self._admit(connection, study_id, commit.new_trials, commit.clock)
+            if commit.configs:
+                changed = {"study_": [study_id] * len(commit.configs), "id_": list(commit.configs)}
+                _CHANGE_CONFIGS.run(connection, {**changed, "config_": [dumps(c) for c in commit.configs.values()]})
             if commit.measurements is not None:
                 changes = self._measure(connection, study_id, commit.measurements, changes)
             if changes is not None:
