@@ -310,7 +310,7 @@ def _user_error(hp, state, data, key):
     ("task", "options", "kind", "message"),
     [
         (Quadratic(), {"steps": 0}, ArgumentError, "steps must be a whole number of at least 1, not 0"),
-        (Quadratic(), {"steps": None}, ArgumentError, "steps must be given"),
+        (Quadratic(), {"steps": None}, ArgumentError, "exactly one of steps, epochs and examples"),
         (Quadratic(), {"trials": 2.5}, ArgumentError, "trials must be a whole number"),
         (Quadratic(), {"eval_every": 9}, ArgumentError, "9 > 4"),
         (Quadratic(), {"metric": "auc"}, ArgumentError, "it measures accuracy, loss, size"),
