@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax.linen.dtypes import canonicalize_dtype
 
+from vtune.errors import ArgumentError
 from vtune.hyper import Size
 from vtune.nn.sizes import masked
 
@@ -48,6 +49,9 @@ def batch_moments(x: jax.Array, features: Size, rows: Size | None = None) -> Mom
     Returns:
       Mean and variance, [features.cap], in float32 at least; zero for padded features.
 
+    Raises:
+      ArgumentError: the first axis has another length than the padded batch.
+
     >>> from vtune.hyper import packed_size
     >>> [each.tolist() for each in batch_moments(jnp.array([[1.0], [3.0]]), packed_size(1))]
     [[2.0], [1.0]]
@@ -56,6 +60,11 @@ def batch_moments(x: jax.Array, features: Size, rows: Size | None = None) -> Mom
     axes = tuple(range(x.ndim - 1))
     count: Any = x.size // x.shape[-1]
     if rows is not None:
+        if len(x) != rows.cap:
+            raise ArgumentError(
+                f"While the batch size is packed, BatchNorm must get the batch along its first axis, {rows.cap} rows; "
+                f"it got {list(x.shape)}. Keep that axis, or do not pack the batch size."
+            )
         x = masked(x, (rows, *(Size(length, length) for length in x.shape[1:])))
         count = count // x.shape[0] * rows.value
     mean = _mean(x, axes, count).reshape(-1)
