@@ -29,7 +29,7 @@ class Dropout(linen.Module):
       >>> from vtune import nn as vnn
       >>> x = jnp.ones((2, 4))
       >>> vnn.Dropout(0.5).apply({}, x, deterministic=False, rngs={"dropout": jax.random.key(1)}).tolist()
-      [[0.0, 2.0, 2.0, 2.0], [2.0, 0.0, 2.0, 0.0]]
+      [[0.0, 0.0, 0.0, 0.0], [2.0, 0.0, 0.0, 2.0]]
     """
 
     rate: Any
