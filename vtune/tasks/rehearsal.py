@@ -20,10 +20,10 @@ from vtune.hyper import Demotion, Hyper, Packing, PlainHP, Session, Size, whole_
 from vtune.tasks.data import pick, rows
 
 SAME = 1e-5
-"""Differences below this share of a leaf's largest entry do not come from the padding."""
+"""Differences below this share of an array's largest entry do not come from the padding."""
 ALIKE = 1e-2
 """The same for batches of different sizes, whose sums are rounded in another order, in half precision too."""
-_LOUD = 8.0
+_LOUD, _NOTHING = 8.0, 1e-2
 _PINS = ("int", "floor", "ceil", "round", "exact", "str", "equal")
 _QUICKLY: dict[str, str | bool] = {"xla_backend_optimization_level": "0", "xla_llvm_disable_expensive_passes": True}
 
@@ -164,15 +164,17 @@ def _filled(forms: Any, key: Any) -> Any:
     return jax.tree.map(fill, forms)
 
 
-def _differs(one: Any, other: Any, tolerance: float) -> str | None:
-    """The first floating leaf that differs, in words."""
-    pairs = zip(jax.tree_util.tree_leaves_with_path(one), jax.tree.leaves(other), strict=True)
-    for (path, first), second in pairs:
-        if not jnp.issubdtype(first.dtype, jnp.inexact):
-            continue
-        first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
-        size, difference = np.abs(first).max(initial=0.0), np.abs(first - second).max(initial=0.0)
-        if not difference <= tolerance * size + 1e-9:
-            what, *where = (str(getattr(each, "key", each)) for each in path)
-            return f"{what} {'/'.join(where)}".strip()
+def _differs(one: dict[str, Any], other: dict[str, Any], tolerance: float) -> str | None:
+    """The first floating leaf that differs, in words; what is zero but for rounding is measured by the largest leaf."""
+    for what, part in one.items():
+        pairs = zip(jax.tree_util.tree_leaves_with_path(part), jax.tree.leaves(other[what]), strict=True)
+        floating = [
+            (path, np.asarray(first, np.float64), np.asarray(second, np.float64))
+            for (path, first), second in pairs
+            if jnp.issubdtype(first.dtype, jnp.inexact)
+        ]
+        sizes = [np.abs(first).max(initial=0.0) for _, first, _ in floating]
+        for (path, first, second), size in zip(floating, sizes, strict=True):
+            if not np.abs(first - second).max(initial=0.0) <= tolerance * max(size, _NOTHING * max(sizes)):
+                return f"{what} {'/'.join(str(getattr(each, 'key', each)) for each in path)}".strip()
     return None

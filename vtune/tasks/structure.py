@@ -19,6 +19,8 @@ Fresh = Callable[[Any, Any], tuple[dict[Any, Any], dict[Any, Any]]]
 Use = Callable[[Any, Any, Any, Any], None]
 """fn(hp, params, extra, key) that calls whatever else of the user's code reads hyperparameters."""
 _PARTS = ("params", "extra")
+_STREAMS = ("extra", "rngs")
+"""Keys and counters of nnx layers: those that a trial does not have draw nothing that counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def structure(fresh: Fresh, use: Use, config: Mapping[str, Any], space: Any, pac
     least = {**config, **{name: whole_values(space[name])[0] for name in sizes}}
     _, found = _traced(fresh, None, least, space, packing, key)
     small = dict(zip(_PARTS, jax.eval_shape(lambda key: fresh(PlainHP(least), key), key), strict=True))
-    plain = {path: leaf.shape for path, leaf in leaves(small) if not isinstance(leaf, dict)}
+    plain = {path: leaf.shape for path, leaf in _variables(small)}
     for path, (_, true, _) in found.items():
         _check(path[1:], true, plain.get(path))
     lost = [path for path in plain if path not in found]
@@ -85,13 +87,12 @@ def _traced(
         def make(hp: Any, key: Any) -> None:
             with ledger() as made:
                 trees = fresh(hp, key)
-            for path, leaf in leaves(dict(zip(_PARTS, trees, strict=True))):
-                if not isinstance(leaf, dict):
-                    sizes = made.sizes(leaf)
-                    true = [
-                        session.value(each.hyper.expression) if each.hyper is not None else each.cap for each in sizes
-                    ]
-                    found[path] = (leaf.shape, tuple(map(int, true)), leaf.dtype)
+            for path, leaf in _variables(dict(zip(_PARTS, trees, strict=True))):
+                true = [
+                    session.value(each.hyper.expression) if each.hyper is not None else each.cap
+                    for each in made.sizes(leaf)
+                ]
+                found[path] = (leaf.shape, tuple(map(int, true)), leaf.dtype)
             if use is not None:
                 use(hp, *trees, key)
 
@@ -99,6 +100,12 @@ def _traced(
         return found
 
     return trace_with_ladder(attempt, config, space, packing)
+
+
+def _variables(tree: Any) -> list[tuple[tuple[Any, ...], Any]]:
+    return [
+        (path, leaf) for path, leaf in leaves(tree) if not isinstance(leaf, dict) and path[: len(_STREAMS)] != _STREAMS
+    ]
 
 
 def _check(path: tuple[Any, ...], true: Shape, plain: Shape | None) -> None:
