@@ -158,7 +158,7 @@ def test_plain_sizes_give_what_jax_gives_with_any_key(name):
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_values_have_the_dtype_asked_for(dtype):
-    for name in ("glorot_uniform", "he_normal", "normal", "constant"):
+    for name in ("glorot_uniform", "he_normal", "normal", "constant", "orthogonal"):
         assert initializer(name, 0.5)(KEY, (4, 6), dtype).dtype == dtype
 
 

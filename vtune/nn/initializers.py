@@ -128,15 +128,16 @@ def _gram_schmidt(matrix: jax.Array) -> jax.Array:
     other for ever where there are fewer cores.
     """
 
-    def column(at: Any, q: jax.Array) -> jax.Array:
-        rest = matrix[:, at]
-        for _ in range(2):
-            seen = jnp.matmul(rest, q, precision=jax.lax.Precision.HIGHEST)
-            rest = rest - jnp.matmul(q, seen, precision=jax.lax.Precision.HIGHEST)
+    def turn(at: Any, q: jax.Array) -> jax.Array:
+        column = at // 2
+        earlier = jnp.arange(q.shape[1]) < column
+        seen = jnp.where(earlier, jnp.matmul(q[:, column], q, precision=jax.lax.Precision.HIGHEST), 0)
+        rest = q[:, column] - jnp.matmul(q, seen, precision=jax.lax.Precision.HIGHEST)
         length = jnp.sqrt(jnp.sum(jnp.square(rest)))
-        return q.at[:, at].set(rest / jnp.where(length > 0, length, 1.0))
+        return q.at[:, column].set(rest / jnp.where(length > 0, length, 1.0))
 
-    return jax.lax.fori_loop(0, matrix.shape[1], column, jnp.zeros_like(matrix))
+    wide = matrix.astype(jnp.promote_types(matrix.dtype, jnp.float32))
+    return jax.lax.fori_loop(0, 2 * matrix.shape[1], turn, wide).astype(matrix.dtype)
 
 
 def _pair(gain: float, fan: Callable[[_Layout], Any], *names: str) -> dict[str, _Rule]:
