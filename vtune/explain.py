@@ -60,6 +60,7 @@ def explanation(
         buckets={name: list(ends) for name, ends in executor.buckets.ends.items()},
         expected=expected,
         padded_share=executor.padded_share,
+        notes={name: text for traced in planner.traced for name, text in traced.notes.items()},
     )
 
 

@@ -68,6 +68,7 @@ class Explanation:
       buckets: packed size -> the largest values of its ranges.
       expected: seconds that packing was expected to take before the first trial, under names of `seconds`.
       padded_share: share of the admitted trials' work that is padding; None where nothing is packed.
+      notes: hyperparameter -> what else is to be said of it, such as why it was not packed.
       trials: planned or admitted trials.
 
     Example:
@@ -96,6 +97,7 @@ class Explanation:
     buckets: Mapping[str, Sequence[int]] = field(default_factory=dict)
     expected: Mapping[str, float] = field(default_factory=dict)
     padded_share: float | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as JSON values, as the store keeps it."""
@@ -163,7 +165,8 @@ class Explanation:
             "hyperparameter", "kind", "questions that Python asked", box=None, pad_edge=False, header_style="bold"
         )
         for name, kind in self.kinds.items():
-            table.add_row(name, kind, Text("\n".join(asked.get(name, []))))
+            said = [self.notes[name]] if name in self.notes else []
+            table.add_row(name, kind, Text("\n".join(said + asked.get(name, []))))
         return table
 
     def _programs_table(self) -> Table:

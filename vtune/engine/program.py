@@ -61,6 +61,11 @@ class Traced:
     seconds: float
 
     @property
+    def notes(self) -> Mapping[str, str]:
+        """What the task says of single hyperparameters, such as why one was not packed."""
+        return getattr(self.task.task, "notes", {})
+
+    @property
     def bytes_per_lane(self) -> int:
         """Size of one lane's state."""
         return sum(int(np.prod(leaf.shape)) * np.dtype(leaf.dtype).itemsize for leaf in self.leaves)

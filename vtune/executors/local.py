@@ -198,6 +198,8 @@ class LocalExecutor:
         programs = self._workshop.place([entry.config for entry in entries])
         for entry, program in zip(entries, programs, strict=True):
             self._queue(program).append(entry)
+        if self._run.unit != "steps":
+            self._queues = {program: _longest_first(queue) for program, queue in self._queues.items()}
 
     def tick(self) -> Work:
         """Seats trials in free lanes and trains every block until the first of its trials is to be measured."""
@@ -468,3 +470,8 @@ class LocalExecutor:
         self._workshop = self._new_workshop()
         for traced in before:
             self._workshop.trace(traced.exemplar)
+
+
+def _longest_first(queue: deque[Entry]) -> deque[Entry]:
+    """Trials that go on, then the others by length, so that lanes filled together are measured and end together."""
+    return deque(sorted(queue, key=lambda entry: (entry.done == 0, -entry.length.steps * (entry.done == 0))))
