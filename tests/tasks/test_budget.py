@@ -100,6 +100,17 @@ def test_a_task_of_your_own_counts_what_a_step_costs():
     assert (study.record.length, study.record.interval) == ("100 examples", "50 examples")
 
 
+def test_lanes_that_are_filled_together_end_together():
+    """Twelve trials of three lengths, mixed, in one block of four lanes: three waves of two measurements each."""
+    space = vtune.Space(envs=vtune.Choice(7, 10, 25))
+    study = vtune.tune(
+        Silent(cost=lambda hp: hp.envs), space, trials=12, examples=100, eval_every=50, block=4, lanes=4, threads=1,
+        enqueue=[{"envs": envs} for envs in (7, 10, 25) * 4], progress="off", cache=False,
+    )  # fmt: skip
+    waves, last_save = 3 * 2, 1
+    assert study.record.clock == waves + last_save
+
+
 def test_epochs_give_each_trial_its_own_steps_and_schedule_and_a_resume_compares_them(tmp_path):
     options = {"trials": 10, "epochs": 2, "eval_every": 1, "progress": "off", "cache": False, "block": 8, "name": "a"}
     store = tmp_path / "vtune.db"

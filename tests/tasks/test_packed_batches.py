@@ -11,7 +11,7 @@ from flax import linen as nn
 from flax import nnx
 
 from vtune import nn as vnn
-from vtune import rng
+from vtune import plan, rng
 from vtune.errors import TaskError
 from vtune.hyper import Packing, Session, matches
 from vtune.space import Choice, Float, Int, Space
@@ -141,6 +141,15 @@ def test_what_sees_padded_rows_keeps_batches_as_they_are(options, note):
     session = Session({"lr": 0.1, "dropout": 0.3, "batch": 30}, SPACE)
     jax.eval_shape(session.bind(task.init), session.abstract_columns(None), task.data, KEY)
     assert session.kinds()["batch"] == "guarded"
+
+
+def test_a_plan_says_why_a_batch_size_is_not_packed():
+    space = Space(lr=SPACE["lr"], dropout=SPACE["dropout"], batch=Choice(10, 30))
+    planned = plan(make(loss=lambda *given: by_row(*given).mean()), space, trials=8, steps=STEPS, block=4)
+    assert planned.kinds["batch"] == "guarded"
+    assert "one value a row" in planned.notes["batch"]
+    assert planned.notes["batch"][:30] in repr(planned)
+    assert len(planned.programs) == 2
 
 
 def test_draws_that_depend_on_the_length_are_found():

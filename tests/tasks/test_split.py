@@ -39,7 +39,8 @@ def test_a_split_is_the_same_every_time_and_random():
 def test_test_rows_then_validation_rows_are_fractions_of_all_rows():
     x = np.arange(100.0)[:, None]
     y = np.arange(100) % 4
-    train, valid, test = divided((x, y), 0.2, 0.1)
+    found = divided((x, y), 0.2, 0.1)
+    train, valid, test = found.train, found.valid, found.test
     parts = [set(part[0][:, 0].tolist()) for part in (train, valid, test)]
     assert [len(part) for part in parts] == [70, 20, 10]
     assert len(set.union(*parts)) == 100
@@ -54,6 +55,7 @@ def test_labels_that_are_nearly_all_different_are_split_at_random():
 
 @pytest.mark.parametrize("labels", [np.array([0.5, 1.5, 2.5, 3.5]), np.zeros((4, 2), int)])
 def test_only_integer_classes_are_stratified(labels):
-    train, valid, test = divided((np.zeros((4, 1)), labels), 0.5, None)
+    found = divided((np.zeros((4, 1)), labels), 0.5, None)
+    train, valid, test = found.train, found.valid, found.test
     assert len(train[0]) == len(valid[0]) == 2
     assert test is None
