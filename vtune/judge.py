@@ -9,9 +9,10 @@ import numpy as np
 
 from vtune.measured import Measured
 from vtune.records import Config, Decision
-from vtune.schedulers import Report, StudyInfo, Verdict, checked, dump, load
+from vtune.schedulers import Report, StudyInfo, Verdict, checked, dump, load, marks
 from vtune.settings import Settings
 from vtune.space import Space
+from vtune.tasks.budget import clock
 
 
 def study_info(settings: Settings, space: Space, metrics: Sequence[str] = (), fits: Any = None) -> StudyInfo:
@@ -32,10 +33,14 @@ class Judge:
       metrics: names of the measured values.
       columns: which of them are the objectives.
       signs: 1 where lower is better, -1 where higher is, [objectives].
+      settings: of the study.
     """
 
-    def __init__(self, scheduler: Any, metrics: Sequence[str], columns: Sequence[int], signs: np.ndarray):
+    def __init__(
+        self, scheduler: Any, metrics: Sequence[str], columns: Sequence[int], signs: np.ndarray, settings: Settings
+    ):
         self.scheduler = scheduler
+        self._clock = clock(settings.run, settings.steps, marks(scheduler))
         self._metrics, self._columns, self._signs = metrics, list(columns), signs
         self._state = None if scheduler is None else scheduler.init()
 
@@ -65,7 +70,8 @@ class Judge:
             return Verdict.of(np.full(n, Decision.CONTINUE), save=np.zeros(n, bool))
         scores = np.where(diverged[:, None], np.nan, rows.values[:, self._columns] * self._signs)
         report = Report(
-            trial=rows.trial, step=rows.step, score=scores[:, 0] if len(self._signs) == 1 else scores, finished=over,
+            trial=rows.trial, step=self._clock.read(rows.share),
+            score=scores[:, 0] if len(self._signs) == 1 else scores, finished=over,
             metrics={name: rows.values[:, place] for place, name in enumerate(self._metrics)}, configs=configs,
             asked=asked, closed=closed,
         )  # fmt: skip

@@ -126,7 +126,7 @@ class Loop:
         self._columns = [self._metrics.index(objective.metric) for objective in settings.objectives]
         self._signs = np.array([objective.sign for objective in settings.objectives])
         self._unknown = np.full(len(self._columns), np.nan)
-        self._judge = Judge(scheduler, self._metrics, self._columns, self._signs)
+        self._judge = Judge(scheduler, self._metrics, self._columns, self._signs, settings)
         self._loss = self._metrics.index("loss") if "loss" in self._metrics else self._columns[0]
         self._learns = getattr(proposer, "learns", True)
         self._heeds_steps = len(inspect.signature(proposer.tell).parameters) > 2

@@ -20,7 +20,7 @@ class Measured:
       values: mean of each metric over the trial's folds and seeds, float64 [n, metrics].
       spread: their standard deviation, float64 [n, metrics]; zero without folds and seeds.
       finite: whether the floating state of every replica is finite, bool [n].
-      complete: whether the trial has done all its steps, bool [n].
+      share: of its steps that the trial has done, float64 [n].
     """
 
     trial: np.ndarray
@@ -28,13 +28,18 @@ class Measured:
     values: np.ndarray
     spread: np.ndarray
     finite: np.ndarray
-    complete: np.ndarray
+    share: np.ndarray
+
+    @property
+    def complete(self) -> np.ndarray:
+        """Whether the trial has done all its steps, bool [n]."""
+        return np.asarray(self.share >= 1)
 
     def of(self, rows: np.ndarray) -> Measured:
         """Some of the trials, by a mask or by indices."""
         return Measured(
             self.trial[rows], self.step[rows], self.values[rows], self.spread[rows], self.finite[rows],
-            self.complete[rows],
+            self.share[rows],
         )  # fmt: skip
 
 
@@ -65,5 +70,5 @@ def measured(chunks: Sequence[Chunk], metrics: int, replicas: int = 1) -> Measur
         values=mean,
         spread=spread,
         finite=np.asarray(grouped("finite", bool).all(1)),
-        complete=np.asarray(grouped("complete", bool).all(1)),
+        share=grouped("share", np.float64)[:, 0],
     )

@@ -38,7 +38,7 @@ from vtune.space import Space
 from vtune.store import Queue, StudyRecord, open_writer
 from vtune.tally import Tally
 from vtune.tasks import base
-from vtune.tasks.budget import mean_steps
+from vtune.tasks.budget import clock, mean_steps
 from vtune.variables import prune_variables, read_variables, variables_folder, write_variables
 from vtune.verification import Verification, compare
 
@@ -107,6 +107,7 @@ class Study(SavedStudy):
         self._given_space = space
         self._proposer = proposers.make(proposer, space, self.settings.seed)
         self._scheduler = schedulers.prepared(schedulers.make(scheduler), study_info(self.settings, space))
+        self._clock = clock(self._run, self.settings.steps, schedulers.marks(self._scheduler))
         self._threads = default_threads() if threads == "auto" else whole("threads", threads, 1)
         self._wanted = Wanted(lanes, block, strategy, pack, buckets)
         asked_for(pack, buckets, space)
@@ -221,7 +222,7 @@ class Study(SavedStudy):
     def _alone(self, trial: int, config: Mapping[str, Any], replica: int) -> Any:
         return train_alone(
             self.task, config, run=self._run, seed=self.settings.seed, trial=trial, rng_name=self.settings.rng,
-            replica=replica, folds=self.settings.folds, marks=schedulers.marks(self._scheduler),
+            replica=replica, folds=self.settings.folds, clock=self._clock,
         )  # fmt: skip
 
     def _open(self, name: str, resume: bool) -> StudyRecord:
@@ -258,7 +259,8 @@ class Study(SavedStudy):
                 self.task, self._given_space, data=data, run=self._run, strategy=strategy, blocks=blocks,
                 threads=self._threads, seed=self.settings.seed, rng_name=self.settings.rng,
                 buckets=buckets, division=division, folds=self.settings.folds, seeds=self.settings.seeds,
-                marks=schedulers.marks(self._scheduler), status=display.say, waiting=interrupts.check,
+                free=self._scheduler is None and not getattr(self._proposer, "learns", True),
+                clock=self._clock, status=display.say, waiting=interrupts.check,
             )  # fmt: skip
 
         if "block" in choices:

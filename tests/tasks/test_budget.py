@@ -101,14 +101,49 @@ def test_a_task_of_your_own_counts_what_a_step_costs():
 
 
 def test_lanes_that_are_filled_together_end_together():
-    """Twelve trials of three lengths, mixed, in one block of four lanes: three waves of two measurements each."""
+    """Twelve trials of three lengths, mixed, in one block of four lanes: three waves, in which no lane waits for another."""
     space = vtune.Space(envs=vtune.Choice(7, 10, 25))
     study = vtune.tune(
         Silent(cost=lambda hp: hp.envs), space, trials=12, examples=100, eval_every=50, block=4, lanes=4, threads=1,
         enqueue=[{"envs": envs} for envs in (7, 10, 25) * 4], progress="off", cache=False,
     )  # fmt: skip
-    waves, last_save = 3 * 2, 1
-    assert study.record.clock == waves + last_save
+    assert study.explain().occupancy == 1
+
+
+class Watching:
+    """A scheduler that lets all go on and writes down when each was measured."""
+
+    name = "watching"
+
+    def __init__(self):
+        self.seen = {}
+
+    def init(self):
+        return 0
+
+    def marks(self):
+        return (20,)
+
+    def decide(self, state, report):
+        for trial, step in zip(report.trial.tolist(), report.step.tolist(), strict=True):
+            self.seen.setdefault(trial, []).append(step)
+        n = len(report.trial)
+        return state, vtune.schedulers.Verdict.of(np.zeros(n, np.int8), save=np.zeros(n, bool))
+
+
+def test_schedulers_see_trials_of_all_lengths_at_the_same_shares_of_them():
+    """Trials of 143, 100 and 40 steps are compared as if each had those of the mean trial."""
+    space, watching = vtune.Space(envs=vtune.Choice(7, 10, 25)), Watching()
+    study = vtune.tune(
+        Silent(cost=lambda hp: hp.envs), space, trials=3, examples=1000, eval_every=500, block=4, proposer="grid",
+        scheduler=watching, progress="off", cache=False,
+    )  # fmt: skip
+    mean = study.settings.steps
+    assert 80 < mean < 110
+    assert set(map(tuple, watching.seen.values())) == {(20, round(mean / 2), round(mean))}
+    found = study.curves().groupby("trial")["step"].apply(list).tolist()
+    assert found == [[math.ceil(20 * steps / mean), half, steps] for half, steps in ((72, 143), (50, 100), (20, 40))]
+    assert study.verify(3).largest == 0
 
 
 def test_epochs_give_each_trial_its_own_steps_and_schedule_and_a_resume_compares_them(tmp_path):

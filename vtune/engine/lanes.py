@@ -33,7 +33,7 @@ class Chunk:
       step: steps done, int64[n].
       values: metrics, float32[n, metrics].
       finite: whether the lane's floating state is finite, bool[n].
-      complete: whether the lane has done all its steps, bool[n].
+      share: of its steps that the lane has done, float64[n]; 1 for all.
       steps: steps that every lane of the block did.
       live: lanes that held a trial.
       seconds: how long the block ran.
@@ -45,7 +45,7 @@ class Chunk:
     step: np.ndarray
     values: np.ndarray
     finite: np.ndarray
-    complete: np.ndarray
+    share: np.ndarray
     steps: int
     live: int
     seconds: float
@@ -80,10 +80,9 @@ class Block:
       words: the study's seed as uint32[2].
       data: the task's data, on the device.
       replicas: lanes of one trial.
-      marks: steps after which every trial is measured, besides its own measurements, ascending.
     """
 
-    def __init__(self, program: Program, words: Any, data: Any, replicas: int = 1, marks: Sequence[int] = ()):
+    def __init__(self, program: Program, words: Any, data: Any, replicas: int = 1):
         lanes = program.traced.strategy.block
         self.program = program
         self.replicas = replicas
@@ -92,7 +91,7 @@ class Block:
         self.done = np.zeros(lanes, np.int64)
         self.steps = np.ones(lanes, np.int64)
         self._every = np.ones(lanes)
-        self._also = np.array([*marks, np.iinfo(np.int64).max])
+        self._also: list[tuple[int, ...]] = [()] * lanes
         self._fresh = np.zeros(lanes, bool)
         self._words = words
         self._data = data
@@ -148,6 +147,9 @@ class Block:
         self.done[flat] = np.repeat([entry.done for entry in entries], self.replicas)
         self.steps[flat] = np.repeat([entry.length.steps for entry in entries], self.replicas)
         self._every[flat] = np.repeat([entry.length.every for entry in entries], self.replicas)
+        for row, entry in zip(lanes.tolist(), entries, strict=True):
+            for lane in row:
+                self._also[lane] = entry.length.also
         self._fresh[flat] = False
 
     def _encode(self, lanes: np.ndarray, configs: Sequence[Mapping[str, Any]]) -> None:
@@ -205,8 +207,9 @@ class Block:
         return int((self._marks() - self.done)[self.live].min())
 
     def _marks(self) -> np.ndarray:
-        also = self._also[np.searchsorted(self._also, self.done, side="right")]
-        return np.minimum(next_mark(self.done, self.steps, self._every), also)
+        pairs = zip(self._also, self.done.tolist(), self.steps.tolist(), strict=True)
+        besides = [next((mark for mark in also if mark > done), steps) for also, done, steps in pairs]
+        return np.minimum(next_mark(self.done, self.steps, self._every), besides)
 
     def advance(self, steps: int) -> Chunk:
         """Trains every lane for `steps` steps and measures those that are then due.
@@ -218,7 +221,8 @@ class Block:
         live = self.live
         after = self.done + steps
         due = live & (after >= self._marks())
-        table = np.stack([np.maximum(self.trial, 0), self.replica, self.done, self._fresh, due]).astype(np.uint32)
+        rows = [np.maximum(self.trial, 0), self.replica, self.done, self._fresh, due, live]
+        table = np.stack(rows).astype(np.uint32)
         values, finite = self._call(table, steps, bool(due.any()))
         self._fresh[:] = False
         self.done = after
@@ -227,7 +231,7 @@ class Block:
         self.program.step_seconds = seconds / steps
         return Chunk(
             self.trial[lanes], self.replica[lanes], lanes, after[lanes], values[lanes], finite[lanes],
-            after[lanes] >= self.steps[lanes], steps, int(live.sum()), seconds,
+            after[lanes] / self.steps[lanes], steps, int(live.sum()), seconds,
         )  # fmt: skip
 
     def _call(self, table: np.ndarray, steps: int, measure: bool) -> tuple[np.ndarray, np.ndarray]:

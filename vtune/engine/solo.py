@@ -5,7 +5,7 @@ What a batch of lanes computes must equal this; `Study.verify` and the contract 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ import numpy as np
 from vtune import rng
 from vtune.hyper import PlainHP
 from vtune.tasks.base import Run
-from vtune.tasks.budget import length, next_mark
+from vtune.tasks.budget import Clock, length, next_mark
 
 
 def train_alone(
@@ -28,7 +28,7 @@ def train_alone(
     rng_name: str = "pcg",
     replica: int = 0,
     folds: int = 1,
-    marks: Sequence[int] = (),
+    clock: Clock | None = None,
 ) -> tuple[list[tuple[int, dict[str, float]]], Any]:
     """Trains one trial as a plain jitted loop would.
 
@@ -41,7 +41,7 @@ def train_alone(
       rng_name: generator of the keys.
       replica: which of the trial's folds and seeds.
       folds: how many parts the data are divided into.
-      marks: steps after which it is measured besides.
+      clock: says after which steps it is measured besides.
 
     Returns:
       (step, metrics) of every measurement, and the final state.
@@ -67,12 +67,12 @@ def train_alone(
     leaves = jax.tree.leaves(state)
     curve: list[tuple[int, dict[str, float]]] = []
     since: list[Any] = []
-    whole = length(task, run, config)
+    whole = length(task, run, config, clock)
     mark = int(next_mark(0, whole.steps, whole.every))
     for done in range(whole.steps):
         leaves, metrics = step(leaves, jnp.uint32(done), data)
         since.append(metrics)
-        if done + 1 == mark or done + 1 in marks:
+        if done + 1 == mark or done + 1 in whole.also:
             measured = evaluate(leaves, jnp.uint32(done + 1), data)
             averages = {name: _mean([m[name] for m in since]) for name in since[0]}
             curve.append((done + 1, averages | {name: float(value) for name, value in measured.items()}))

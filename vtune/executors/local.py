@@ -25,10 +25,12 @@ from vtune.executors.memory import Shrunk, out_of_memory, shrunk
 from vtune.executors.workshop import Workshop
 from vtune.hyper import matches
 from vtune.tasks.base import Run
-from vtune.tasks.budget import Length, length
+from vtune.tasks.budget import Clock, Length, length
 
 CHUNK_SECONDS = 0.5
 """How long a device call may last: Ctrl-C and the display wait for it."""
+SLICE_SECONDS = 0.15
+"""How long a tick lasts where nothing depends on the order in which trials are measured."""
 ENDLESS = Length(2**31, 2.0**31)
 """Of trials that are only timed."""
 FIRST_STEPS = 16
@@ -101,7 +103,9 @@ class LocalExecutor:
       division: what the buckets are expected to cost; None where nothing is packed.
       folds: parts that the data are divided into; 1 for no division.
       seeds: trainings of each trial and fold with keys of their own.
-      marks: steps after which every trial is measured, besides its regular measurements.
+      free: whether nothing depends on the order in which trials are measured: then a tick lasts a while, and no block
+        waits for others whose steps cost more.
+      clock: says after which steps every trial is measured, besides its regular measurements.
       status: told what is going on, in a few words.
       waiting: called several times a second while programs are compiled and blocks train; may raise to give up.
     """
@@ -122,7 +126,8 @@ class LocalExecutor:
         division: Forecast | None = None,
         folds: int = 1,
         seeds: int = 1,
-        marks: Sequence[int] = (),
+        free: bool = False,
+        clock: Clock | None = None,
         status: Callable[[str], None] = lambda text: None,
         waiting: Callable[[], None] = lambda: None,
     ):
@@ -133,7 +138,8 @@ class LocalExecutor:
         self.buckets = buckets
         self.division = division
         self.folds, self.replicas = folds, folds * seeds
-        self._marks = tuple(marks)
+        self._free = free
+        self._clock = clock
         self._status, self._waiting = status, waiting
         self._words = rng.seed_words(seed)
         self._workers = Workers(threads)
@@ -191,7 +197,7 @@ class LocalExecutor:
 
     def submit(self, trials: Sequence[int], configs: Sequence[Mapping[str, Any]]) -> None:
         """Queues trials; `configs` are filled."""
-        lengths = [length(self._task, self._run, config) for config in configs]
+        lengths = [length(self._task, self._run, config, self._clock) for config in configs]
         self._sort([Entry(*each) for each in zip(trials, configs, lengths, strict=True)])
 
     def _sort(self, entries: Sequence[Entry]) -> None:
@@ -226,12 +232,19 @@ class LocalExecutor:
         return [(pool.program, chunk) for pool, chunks in zip(pools, done, strict=True) for chunk in chunks]
 
     def _advance(self, pool: _Pool) -> list[Chunk]:
-        rest, chunks = pool.block.until_measurement(), []
-        while rest and not self._halted.is_set():
-            seconds = pool.block.program.step_seconds
-            most = FIRST_STEPS if seconds is None else max(1, int(CHUNK_SECONDS / max(seconds, 1e-9)))
+        """Trains a block until it measures; without order, for a while or until a trial has ended."""
+        seconds = SLICE_SECONDS if self._free else CHUNK_SECONDS
+        started, chunks = time.perf_counter(), []
+        while not self._halted.is_set():
+            step = pool.block.program.step_seconds
+            most = FIRST_STEPS if step is None else max(1, int(seconds / max(step, 1e-9)))
+            rest = pool.block.until_measurement()
             chunks.append(pool.block.advance(min(rest, most)))
-            rest -= chunks[-1].steps
+            measured = rest <= most
+            if self._free:
+                measured = bool((chunks[-1].share >= 1).any()) or time.perf_counter() - started >= seconds
+            if measured:
+                break
         return chunks
 
     def seconds_a_lane_step(self, config: Mapping[str, Any], least_seconds: float = 0.2) -> float:
@@ -299,7 +312,7 @@ class LocalExecutor:
                     pool.entries[copy.trial] = Entry(copy.trial, copy.config, entry.length, entry.done, state)
         for copy, state, source in zip(far, states, sources, strict=True):
             self.retire([copy.trial])
-            new = length(self._task, self._run, copy.config)
+            new = length(self._task, self._run, copy.config, self._clock)
             self._queue(source.program).appendleft(Entry(copy.trial, copy.config, new, source.entry.done, state))
 
     def fits(self, sources: Any, configs: Sequence[Mapping[str, Any]]) -> np.ndarray:
@@ -362,7 +375,7 @@ class LocalExecutor:
         return _Parked(pool.program, entry)
 
     def _block(self, program: int) -> Block:
-        return Block(self.planner.compiled[program], self._words, self._data, self.replicas, self._marks)
+        return Block(self.planner.compiled[program], self._words, self._data, self.replicas)
 
     def _queue(self, program: int) -> deque[Entry]:
         return self._unplaced if program == UNPLACED else self._queues.setdefault(int(program), deque())

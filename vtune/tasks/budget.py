@@ -15,6 +15,7 @@ from vtune.tasks.base import Run
 
 _SLACK = 1e-6
 """Steps by which a fraction may lie above a whole number because of rounding."""
+_COARSE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +26,54 @@ class Length:
       steps: steps of the whole trial.
       every: steps between two measurements, a fraction if need be: the k-th mark is the first step at or after
         k * every, so that measurements stay where they belong although an epoch is no whole number of steps.
+      also: further steps after which it is measured, ascending.
     """
 
     steps: int
     every: float
+    also: tuple[int, ...] = ()
 
 
-def length(task: Any, run: Run, config: Mapping[str, Any]) -> Length:
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """One count of steps for trials of different lengths: that of the mean trial, by which schedulers compare them.
+
+    Attributes:
+      steps: steps of the mean trial.
+      every: steps between its measurements.
+      marks: steps after which every trial is measured besides, ascending.
+
+    >>> clock = Clock(20, every=10, marks=(5,))
+    >>> clock.marks_of(20), clock.marks_of(8)
+    ((5,), (2,))
+    >>> clock.read(np.array([2, 4, 8]) / 8).tolist()
+    [5, 10, 20]
+    """
+
+    steps: float
+    every: float
+    marks: tuple[int, ...] = ()
+
+    def marks_of(self, steps: int) -> tuple[int, ...]:
+        """The marks of a trial of some length, at the same shares of it."""
+        return tuple(math.ceil(mark * steps / self.steps - _SLACK) for mark in self.marks)
+
+    def read(self, share: np.ndarray) -> np.ndarray:
+        """The mean trial's steps at measurements, int64 [n], from the shares of their lengths that trials have done."""
+        regular = np.arange(1, math.ceil(self.steps / self.every)) * self.every
+        times = np.unique([0, *regular, *self.marks, self.steps])
+        place = np.searchsorted(times, share * self.steps + _COARSE, side="right") - 1
+        return np.rint(times[place]).astype(np.int64)
+
+
+def length(task: Any, run: Run, config: Mapping[str, Any], clock: Clock | None = None) -> Length:
     """The length of a trial.
 
     Args:
       task: the task, which knows what its steps amount to.
       run: the budget of every trial.
       config: the trial's filled config.
+      clock: says after which steps of the mean trial all are measured besides.
 
     Raises:
       TaskError: the task does not know, or what it says is no positive number.
@@ -46,10 +82,11 @@ def length(task: Any, run: Run, config: Mapping[str, Any]) -> Length:
     ...     def cost(self, hp):
     ...         return hp.envs * 128
     >>> length(Frames(), Run(10_000, eval_every=1000, unit="examples"), {"envs": 8})
-    Length(steps=10, every=0.9765625)
+    Length(steps=10, every=0.9765625, also=())
     """
     steps, every = (_steps(task, config, amount, run.unit) for amount in (run.amount, run.eval_every))
-    return Length(rounded_up(steps), every)
+    whole = max(1, math.ceil(steps - _SLACK))
+    return Length(whole, every, () if clock is None else clock.marks_of(whole))
 
 
 def mean_steps(task: Any, run: Run, configs: Sequence[Mapping[str, Any]]) -> float:
@@ -80,11 +117,6 @@ def _steps(task: Any, config: Mapping[str, Any], amount: float, unit: str) -> fl
     return steps
 
 
-def rounded_up(steps: float) -> int:
-    """Whole steps that reach a number of steps, at least one."""
-    return max(1, math.ceil(steps - _SLACK))
-
-
 def next_mark(done: Any, steps: Any, every: Any) -> np.ndarray:
     """The step after which trials are measured next.
 
@@ -101,3 +133,8 @@ def next_mark(done: Any, steps: Any, every: Any) -> np.ndarray:
     """
     mark = np.floor((np.asarray(done) + 2 * _SLACK) / every) + 1
     return np.minimum(np.ceil(mark * every - _SLACK), steps).astype(np.int64)
+
+
+def clock(run: Run, steps: float, marks: Sequence[int] = ()) -> Clock:
+    """The clock of a run whose mean trial has some steps."""
+    return Clock(steps, steps * run.eval_every / run.amount, tuple(marks))
