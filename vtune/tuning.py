@@ -57,8 +57,8 @@ def tune(
       examples: rows of training data that a full trial sees; tasks of your own may count other things.
       eval_every: how often a trial is measured, in the unit of the budget; a tenth of it when left out.
       proposer: "random", "grid", "sobol", or an object with `ask` and `tell` (see `vtune.proposers`).
-      scheduler: stops, pauses or copies trials: "asha", "hyperband", "successive-halving", "median", "patience", "pbt", or an
-        object (see `vtune.schedulers`); None trains every trial in full.
+      scheduler: stops, pauses or copies trials: "asha", "hyperband", "successive-halving", "median", "patience", "pbt",
+        or an object (see `vtune.schedulers`); None trains every trial in full.
       lanes: trials trained side by side, in all.
       block: lanes of one executable.
       strategy: "vmap" (lanes step together), "map" (one after another), "host" (stepped by Python), or "auto".

@@ -23,9 +23,9 @@ from vtune.engine.strategy import Strategy
 from vtune.hyper import Guard, Layout, Packing, trace_with_ladder
 from vtune.tasks.convolution import convolutions
 
-IDS, REPLICA, START, FRESH, DUE = range(5)
+IDS, REPLICA, START, FRESH, DUE, LIVE = range(6)
 """Rows of the lane table: trial id, which of its folds and seeds, steps done before, whether the lane starts anew,
-whether it is to be measured."""
+whether it is to be measured, whether it holds a trial."""
 COUNT, MEASURE = range(2)
 """Entries of the clock: steps to do, whether to measure after them."""
 MOST_STEP_METRICS = 16
@@ -75,10 +75,20 @@ class Traced:
         """Whether the program holds convolutions as such."""
         return "stablehlo.convolution" in self.lowered.as_text()
 
+    @property
+    def compiler_options(self) -> dict[str, str] | None:
+        """How hard the compiler tries.
+
+        On a CPU, packed programs are large and their time goes into matrix products, which come from a library: LLVM's
+        lighter passes compile them in three quarters of the time and make them no slower.
+        """
+        packs = "packed" in self.kinds.values()
+        return {"xla_backend_optimization_level": "1"} if packs and jax.default_backend() == "cpu" else None
+
     def compile(self) -> Program:
         """Compiles, or takes the executable from the persistent cache."""
         started = time.perf_counter()
-        executable = self.lowered.compile()
+        executable = self.lowered.compile(compiler_options=self.compiler_options)
         return Program(self, executable, time.perf_counter() - started)
 
 
@@ -88,7 +98,7 @@ class Program:
 
     Attributes:
       traced: guards, layout and names.
-      executable: (state, lane table uint32[5, lanes], clock uint32[2], columns, seed words, data) ->
+      executable: (state, lane table uint32[6, lanes], clock uint32[2], columns, seed words, data) ->
         (state, values float32[lanes, metrics], finite bool[lanes]); the state is donated.
       compile_seconds: what the compiler or the persistent cache took.
       step_seconds: the last measured seconds of one step of a block; None before the first chunk.
@@ -164,7 +174,7 @@ def trace(
 def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
     shape = jax.ShapeDtypeStruct
     column = session.abstract_columns(None)
-    row, clock, words = shape((5,), jnp.uint32), shape((2,), jnp.uint32), shape((2,), jnp.uint32)
+    row, clock, words = shape((6,), jnp.uint32), shape((2,), jnp.uint32), shape((2,), jnp.uint32)
 
     number = shape((), jnp.uint32)
     trial_words, trial = traced_once(lane.trial_words, words, number, number)
@@ -187,12 +197,11 @@ def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
             return leaves, carry[1] + jnp.stack([jnp.where(known, values, 0.0), known.astype(jnp.float32)])
 
         carry = (leaves, sums[:, : one.shape[0]])
-        carry = (
-            jax.lax.fori_loop(jnp.uint32(0), clock[COUNT], accumulate, carry) if strategy.loop else accumulate(0, carry)
-        )
+        count, measure = _own(row, clock) if strategy.kind == "map" else (clock[COUNT], clock[MEASURE])
+        carry = jax.lax.fori_loop(jnp.uint32(0), count, accumulate, carry) if strategy.loop else accumulate(0, carry)
         leaves, totals = carry
         measured, finite = jax.lax.cond(
-            clock[MEASURE] > 0,
+            measure > 0,
             lambda: (evaluate(leaves, done), _all_finite(leaves)),
             lambda: (jnp.full(measured.shape, jnp.nan, jnp.float32), jnp.bool_(True)),
         )
@@ -228,7 +237,7 @@ def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
     lanes = strategy.block
     wide = jax.tree.map(lambda x: shape((lanes, *x.shape), x.dtype), leaves)
     state = (wide, shape((lanes, 2, MOST_STEP_METRICS), jnp.float32))
-    table = shape((5, lanes), jnp.uint32)
+    table = shape((6, lanes), jnp.uint32)
     columns = session.abstract_columns(lanes)
     return jax.jit(run, donate_argnums=0).lower(state, table, clock, columns, words, data)
 
@@ -239,6 +248,11 @@ def traced_once(function: Any, *arguments: Any) -> tuple[Any, Any]:
     structure = jax.tree.structure(shapes)
     traced = jaxpr_as_fun(closed)
     return lambda *given: jax.tree.unflatten(structure, traced(*jax.tree.leaves(given))), shapes
+
+
+def _own(row: Any, clock: Any) -> tuple[Any, Any]:
+    """Steps and whether to measure for one lane: where lanes run one after another, each does only what it must."""
+    return clock[COUNT] * row[LIVE], clock[MEASURE] * row[DUE]
 
 
 def _all_finite(leaves: Any) -> Any:

@@ -20,6 +20,8 @@ from vtune.executors.local import LocalExecutor
 from vtune.hyper import whole_values
 from vtune.space import Space
 
+PACKED_BLOCK = 8
+"""Block width where packed lanes run one after another: few, so that a program's last trials keep all cores busy."""
 SAMPLE = 512
 """Configs from which the trials of each bucket are estimated."""
 
@@ -87,6 +89,7 @@ def prepared(
     found = None
     if names:
         chosen, blocks = _choose(wanted, traced.bytes_per_lane, settings.trials, threads, settings.replicas)
+        chosen = _one_by_one(chosen, wanted, settings.replicas)
         load = Workload(
             sample(SAMPLE), settings.trials * settings.replicas, settings.steps, chosen.block, _setup(traced)
         )
@@ -97,8 +100,20 @@ def prepared(
     return fastest(
         lambda other: make(other, blocks, found, executor.buckets), executor, exemplar,
         lane_steps=settings.trials * settings.steps, any_kind=wanted.strategy == "auto",
-        any_width=(wanted.lanes, wanted.block, wanted.strategy) == ("auto",) * 3 and settings.replicas == 1,
+        any_width=(wanted.lanes, wanted.block, wanted.strategy) == ("auto",) * 3 and settings.replicas == 1 and not names,
     )  # fmt: skip
+
+
+def _one_by_one(chosen: Strategy, wanted: Wanted, replicas: int) -> Strategy:
+    """Packed lanes run one after another on a CPU: each then computes only its own branch of every choice.
+
+    A lane's state stays in the cache of a core meanwhile, and idle lanes cost nothing.
+    """
+    if wanted.strategy != "auto" or jax.default_backend() != "cpu":
+        return chosen
+    open_width = (wanted.lanes, wanted.block) == ("auto",) * 2
+    width = max(1, PACKED_BLOCK // replicas) * replicas if open_width else chosen.block
+    return dataclasses.replace(chosen, block=min(width, chosen.block), kind="map")
 
 
 def packed_sizes(traced: Traced, space: Space) -> tuple[str, ...]:
