@@ -207,9 +207,11 @@ class Block:
         return int((self._marks() - self.done)[self.live].min())
 
     def _marks(self) -> np.ndarray:
-        pairs = zip(self._also, self.done.tolist(), self.steps.tolist(), strict=True)
-        besides = [next((mark for mark in also if mark > done), steps) for also, done, steps in pairs]
-        return np.minimum(next_mark(self.done, self.steps, self._every), besides)
+        regular = next_mark(self.done, self.steps, self._every)
+        if not any(self._also):
+            return regular
+        pairs = zip(self._also, self.done.tolist(), regular.tolist(), strict=True)
+        return np.array([min([next_one, *(m for m in also if m > done)]) for also, done, next_one in pairs], np.int64)
 
     def advance(self, steps: int) -> Chunk:
         """Trains every lane for `steps` steps and measures those that are then due.
