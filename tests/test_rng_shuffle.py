@@ -103,9 +103,10 @@ def test_bad_n_is_refused(n):
         permuted(key(0, 0, "batch"), jnp.arange(3), n)
 
 
-def test_traced_n_is_refused():
-    with pytest.raises(ArgumentError, match="not traced"):
-        jax.jit(lambda n: permuted(key(0, 0, "batch"), jnp.arange(3), n))(5)
+def test_orders_of_different_lengths_share_a_program():
+    orders = jax.jit(jax.vmap(lambda n: permuted(key(0, 0, "batch"), jnp.arange(7), n)))(jnp.array([7, 8, 2**31 - 1]))
+    for n, order in zip((7, 8, 2**31 - 1), orders, strict=True):
+        np.testing.assert_array_equal(order, permuted(key(0, 0, "batch"), jnp.arange(7), n))
 
 
 def test_fractional_positions_are_refused():

@@ -14,7 +14,7 @@ from vtune.rng.generator import random_bits
 _ROUNDS = 24
 
 
-def permuted(key: jax.Array, positions: jax.typing.ArrayLike, n: SupportsIndex) -> jax.Array:
+def permuted(key: jax.Array, positions: jax.typing.ArrayLike, n: SupportsIndex | jax.Array) -> jax.Array:
     """Returns the indices at some positions of a random order of range(n), without making the whole order.
 
     The swap-or-not shuffle of Hoang, Morris and Rogaway ("An Enciphering Scheme Based on a Card Shuffle", CRYPTO 2012):
@@ -26,7 +26,7 @@ def permuted(key: jax.Array, positions: jax.typing.ArrayLike, n: SupportsIndex) 
     Args:
       key: a typed key, []; the same key gives the same order. Of any generator: the rounds draw from the cheap one.
       positions: whole numbers from 0 to n - 1, any shape.
-      n: how many there are, from 1 to 2**31 - 1; static.
+      n: how many there are, from 1 to 2**31 - 1; may be an array, int [], traced or not, and is then not checked.
 
     Returns:
       Indices from 0 to n - 1, int32, of the shape of `positions`.
@@ -58,17 +58,19 @@ def permuted(key: jax.Array, positions: jax.typing.ArrayLike, n: SupportsIndex) 
     return x.astype(jnp.int32)
 
 
-def _size(n: SupportsIndex) -> int:
+def _size(n: SupportsIndex | jax.Array) -> int | jax.Array:
+    if isinstance(n, jax.Array) and jnp.issubdtype(n.dtype, jnp.integer) and n.shape == ():
+        return n.astype(jnp.uint32)
     try:
         size = operator.index(n)
     except TypeError:
-        raise ArgumentError(f"The n of a shuffle is a whole number that is not traced; {n!r} was given.") from None
+        raise ArgumentError(f"The n of a shuffle is a whole number; {n!r} was given.") from None
     if not 1 <= size < 2**31:
         raise ArgumentError(f"A shuffle has from 1 to 2**31 - 1 elements; n = {size} was given.")
     return size
 
 
-def _below(words: jax.Array, n: int) -> jax.Array:
+def _below(words: jax.Array, n: int | jax.Array) -> jax.Array:
     """Scales random words to range(n): the high half of the product, from halves, as 64-bit integers may be off."""
     low, high = words & 0xFFFF, words >> 16
     n_low, n_high = n & 0xFFFF, n >> 16

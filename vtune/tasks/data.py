@@ -122,5 +122,5 @@ def fingerprint(tree: Any) -> str:
     for line, leaf in zip(forms(tree), jax.tree.leaves(tree), strict=True):
         stride = max(1, -(-leaf.nbytes // _HASHED_BYTES))
         digest.update(line.encode())
-        digest.update(np.ascontiguousarray(np.asarray(leaf)[::stride]).tobytes())
+        digest.update(np.ascontiguousarray(np.atleast_1d(leaf)[::stride]).tobytes())
     return digest.hexdigest()

@@ -81,3 +81,24 @@ def fitted(what: str, tree: Any, given: Any) -> dict[Any, Any]:
         cast = jax.tree.map(lambda new, old: jax.numpy.asarray(new, old.dtype), value, expected)
         pairs.append((own, cast))
     return nested(iter(pairs))
+
+
+def filled(
+    params: Any, extra: Any, given_params: Any, given_extra: Any, is_trainable: Callable[[Path], bool]
+) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    """Freshly initialised params and other variables with pretrained values in their places.
+
+    Raises:
+      TaskError: for values that do not fit the model, and for params that are neither trainable nor given.
+    """
+    given_params = fitted("params", params, given_params)
+    known = {path for path, _ in leaves(given_params)}
+    missing = [
+        "/".join(named(path)) for path, _ in leaves(params) if path not in known and not is_trainable(named(path))
+    ]
+    if missing:
+        raise TaskError(
+            f"params that are not trainable must come from init=; it lacks {', '.join(missing)}. Pass their values "
+            "in init=, or make trainable= true for them."
+        )
+    return merged(params, given_params), merged(extra, fitted("variables", extra, given_extra))

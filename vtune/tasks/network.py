@@ -90,14 +90,14 @@ def plain(variables: Any, nnx_model: bool) -> dict[Any, Any]:
 
 def takes_rngs(model: Callable[..., Any]) -> bool:
     """Whether a model function is of the nnx form, model(hp, rngs)."""
-    parameters = positional(model)
-    return len(parameters) > 1 and (parameters[1].name == "rngs" or parameters[1].default is parameters[1].empty)
+    return takes("rngs", model)
 
 
-def positional(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """The parameters of a function that may be given by position."""
+def takes(name: str, function: Callable[..., Any]) -> bool:
+    """Whether a function of hyperparameters takes something else by position: of that name, or without a default."""
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [each for each in inspect.signature(function).parameters.values() if each.kind in kinds]
+    parameters = [each for each in inspect.signature(function).parameters.values() if each.kind in kinds]
+    return len(parameters) > 1 and (parameters[1].name == name or parameters[1].default is parameters[1].empty)
 
 
 def mode_arguments(module: Any, training: bool) -> dict[str, Any]:

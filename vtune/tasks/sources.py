@@ -13,7 +13,31 @@ from vtune.tasks.data import load, matches, pick, rows
 from vtune.tasks.split import carve
 
 
-def divided(train: Any, valid: Any, test: Any, *, finite: bool = True) -> tuple[Any, Any, Any]:
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The data sets of a task, checked, with NumPy leaves.
+
+    Attributes:
+      train: training data.
+      valid: validation data.
+      test: test data; None if there are none.
+      undivided: training data together with the validation rows that were carved out of them; None where the
+        validation data were given.
+    """
+
+    train: Any
+    valid: Any
+    test: Any
+    undivided: Any
+
+    @property
+    def sets(self) -> dict[str, Any]:
+        """The data sets that there are, by name."""
+        every = {"train": self.train, "valid": self.valid, "test": self.test}
+        return {name: each for name, each in every.items() if each is not None}
+
+
+def divided(train: Any, valid: Any, test: Any, *, finite: bool = True) -> Sources:
     """Loads the data and carves test rows, then validation rows, out of the training rows where fractions ask for it.
 
     Args:
@@ -22,15 +46,13 @@ def divided(train: Any, valid: Any, test: Any, *, finite: bool = True) -> tuple[
       test: as `valid`, or None.
       finite: refuse NaN and infinity.
 
-    Returns:
-      (train, valid, test), checked, with NumPy leaves.
-
     Raises:
       TaskError: for fractions outside (0, 1), too few rows, and data that do not fit together.
     """
     train = load("train", train, finite=finite)
     total = rows(train)
-    held = {}
+    held: dict[str, Any] = {}
+    undivided = None
     for seed, (name, given) in enumerate({"test": test, "valid": valid}.items()):
         if isinstance(given, int | float):
             count = _count(name, given, total)
@@ -39,6 +61,7 @@ def divided(train: Any, valid: Any, test: Any, *, finite: bool = True) -> tuple[
                     f"{name}={given} leaves no training data: it takes {count} of the {rows(train)} rows left."
                 )
             kept, carved = carve(rows(train), count, classes(train), seed)
+            undivided = train if name == "valid" else None
             train, held[name] = pick(train, kept), pick(train, carved)
         elif given is None and name == "test":
             held[name] = None
@@ -47,7 +70,7 @@ def divided(train: Any, valid: Any, test: Any, *, finite: bool = True) -> tuple[
         else:
             held[name] = load(name, given, finite=finite)
             matches(name, held[name], train)
-    return train, held["valid"], held["test"]
+    return Sources(train, held["valid"], held["test"], undivided)
 
 
 def _count(name: str, fraction: float, total: int) -> int:

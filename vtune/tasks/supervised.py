@@ -24,17 +24,19 @@ from vtune.tasks import batch as batches
 from vtune.tasks import evaluation, freezing, losses
 from vtune.tasks import metrics as measures
 from vtune.tasks.base import Run
-from vtune.tasks.data import fingerprint, forms, pick, rows, take
-from vtune.tasks.network import Network, build, plain, positional, takes_rngs
+from vtune.tasks.data import fingerprint, forms, rows, take
+from vtune.tasks.division import Sums, held_apart, k_folds
+from vtune.tasks.network import Network, build, plain, takes, takes_rngs
 from vtune.tasks.readings import variants
 from vtune.tasks.rehearsal import Parts, objection, packed_names
-from vtune.tasks.sources import divided, label_facts
+from vtune.tasks.sources import classes, divided, label_facts
 from vtune.tasks.structure import structure
 from vtune.tasks.training import Training, examples, training
 from vtune.tasks.unpadded import unpadded
 
 _ORDER, _AUGMENT = 1, 1
 _SAMPLE = 256
+_shuffled = jax.jit(batches.shuffled, static_argnums=(3, 4))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class _Rehearsal:
     guards: tuple[Guard, ...]
     packs_rows: bool
     notes: dict[str, str]
+    packed: frozenset[str]
 
 
 class Supervised:
@@ -84,7 +87,8 @@ class Supervised:
       metrics: names ("accuracy", "top_5_accuracy", "f1" (macro), "auc", "mse", "mae", "rmse", "r2", "n_params") or
         {name: fn(outputs, batch) -> scalar or one value a row, or (sums, finish)}: sums(outputs, batch) -> pytree of
         sums over the batch, finish(total) -> scalar.
-      batch_size: rows a step, or fn(hp) -> rows; not more than there are.
+      batch_size: rows a step, or fn(hp) -> rows; not more than there are. Sizes that are hyperparameters share a
+        program, padded to the largest, where a rehearsal shows that padded rows change nothing (see `rehearsed`).
       inputs: fn(batch) -> what the model is called with; a tuple gives several arguments. By default the first of a
         tuple, or `x`, `input` or `inputs` of a dict, or the whole batch.
       prepare: fn(batch) -> batch, applied inside the program wherever data are read, e.g. uint8 -> float.
@@ -96,8 +100,12 @@ class Supervised:
         are no params: those of a frozen part still follow the data, as in Flax, unless its layers use running averages.
       name: of studies made from this task; None leaves it to vtune.
 
+    **Folds.** `vtune.tune(..., folds=k)` divides all rows of `train` (those of a fractional `valid` too) into k groups;
+    row numbers of each are `study.task.folds`. A trial has a replica for each fold.
+
     Attributes:
-      data: {"train", "valid", "subset", "pretrained"}: what `init`, `step` and `evaluate` get as `data`.
+      data: {"train", "valid", "subset", "pretrained"}: what `init`, `step` and `evaluate` get as `data`; with folds
+        {"train", "order", "fold", "pretrained"}.
       test: the test data, on the host; None if there are none.
       metric_names: every name that `evaluate` returns.
 
@@ -144,27 +152,21 @@ class Supervised:
         self.name = name
         self.run: Run | None = None
         self.notes: dict[str, str] = {}
+        self.packed: frozenset[str] = frozenset()
         self._packs_rows = False
         self._forget()
         self._model, self._optimizer = model, optimizer
         self._inputs, self._prepare, self._augment = inputs or batches.default_inputs, prepare, augment
         self._trainable = trainable
-        train, valid, self.test = divided(train, valid, test, finite=prepare is None)
-        self._batch_size = batch_size if callable(batch_size) else _batch_size(batch_size, rows(train))
-        sets = {"train": train, "valid": valid, "test": self.test}
-        facts = label_facts(
-            loss, {part: each for part, each in sets.items() if each is not None}, prepared=prepare is not None
-        )
+        sources = divided(train, valid, test, finite=prepare is None)
+        self.test, self._undivided = sources.test, sources.undivided
+        self._batch_size = batch_size if callable(batch_size) else _batch_size(batch_size, rows(sources.train))
+        facts = label_facts(loss, sources.sets, prepared=prepare is not None)
         self._loss = losses.resolve(loss, facts.top)
         self._metrics = measures.resolve(metrics, binary=loss == "binary_cross_entropy", centre=facts.centre)
         self._names = {"loss": loss if isinstance(loss, str) else _qualified(loss), "metrics": list(self._metrics)}
-        chosen = np.random.default_rng(0).permutation(rows(train))[: rows(valid)]
-        self.data = {
-            "train": train,
-            "valid": valid,
-            "subset": pick(train, np.sort(chosen)),
-            "pretrained": None if init is None else plain(init, takes_rngs(model)),
-        }
+        self._division, data = held_apart(sources.train, sources.valid)
+        self.data = {**data, "pretrained": None if init is None else plain(init, takes_rngs(model))}
 
     def for_run(self, run: Run) -> Supervised:
         """A copy that tells `optimizer(hp, run)` how long trials train."""
@@ -172,6 +174,42 @@ class Supervised:
         task.run = run
         task._forget()
         return task
+
+    def for_folds(self, folds: int, seed: int) -> Supervised:
+        """A copy that trains in k-fold cross-validation on all rows that were not given as test data.
+
+        A trial of fold k trains on all groups of rows but group k, and is measured on group k, its `train_` metrics on
+        the next group. Integer labels are spread evenly over the groups.
+
+        Args:
+          folds: how many groups.
+          seed: of the division.
+
+        Raises:
+          TaskError: validation data that were given as arrays, and numbers of groups that cannot be.
+        """
+        if self._undivided is None:
+            raise TaskError(
+                "folds= divides the rows of train= by itself, and this task was given validation data. Leave valid= "
+                "out and give all rows as train=, or leave folds= out."
+            )
+        task = copy.copy(self)
+        task._division = divided = k_folds(rows(self._undivided), folds, classes(self._undivided), seed)
+        if isinstance(self._batch_size, int):
+            _batch_size(self._batch_size, divided.fewest)
+        data = {"train": self._undivided, "order": divided.order, "fold": np.int32(0)}
+        task.data = {**data, "pretrained": self.data["pretrained"]}
+        task._forget()
+        return task
+
+    @property
+    def folds(self) -> list[np.ndarray]:
+        """Rows of `data["train"]` that each fold is measured on, as `for_folds` divides them; empty without folds."""
+        return list(getattr(self._division, "groups", ()))
+
+    def fold(self, data: Any, number: Any) -> Any:
+        """The data as one fold sees them; the number may be traced."""
+        return {**data, "fold": jnp.asarray(number, jnp.int32)}
 
     def _forget(self) -> None:
         self._rehearsed: list[_Rehearsal] = []
@@ -184,7 +222,7 @@ class Supervised:
           amount: how much, in `unit`.
           unit: "epochs" or "examples".
         """
-        return examples(amount, unit, rows(self.data["train"])) / self._rows_a_step(PlainHP(config)).value
+        return examples(amount, unit, self._division.most) / self._rows_a_step(PlainHP(config)).value
 
     def rehearsed(self, config: Mapping[str, Any], space: Any, packing: Packing, key: Any) -> Supervised:
         """A copy that has tried what may be packed in the program of a config.
@@ -205,15 +243,17 @@ class Supervised:
         task = copy.copy(self)
         for known in self._rehearsed:
             if known.names == packing.names and matches(known.guards, [config])[0]:
-                task._packs_rows, task.notes = known.packs_rows, known.notes
+                task._packs_rows, task.notes, task.packed = known.packs_rows, known.notes, known.packed
                 return task
         guards = self._try_structure(config, space, packing, key)
         names = packed_names(self._batch_size, config, space, packing) if callable(self._batch_size) else ()
         reason = self._objection(names, config, space, key) if names else None
         task._packs_rows = bool(names) and reason is None
         task.notes = {} if reason is None else dict.fromkeys(names, f"not packed: {reason}")
+        task.packed = frozenset(name for each in guards if each.kind == "packed" for name in each.names)
+        task.packed |= frozenset(names) if task._packs_rows else frozenset()
         own = [each for each in guards if each.kind != "packed" and not (each.kind == "int" and each.names <= {*names})]
-        self._rehearsed.append(_Rehearsal(packing.names, tuple(own), task._packs_rows, task.notes))
+        self._rehearsed.append(_Rehearsal(packing.names, tuple(own), task._packs_rows, task.notes, task.packed))
         return task
 
     @property
@@ -232,7 +272,7 @@ class Supervised:
           key: the trial's "init" key.
         """
         network, params, extra = self._fresh(hp, data, key)
-        params, extra = self._with_pretrained(network, params, extra, data["pretrained"])
+        params, extra = freezing.filled(params, extra, *network.given(data["pretrained"] or {}), self._is_trainable)
         params = freezing.pruned(params, self._is_trainable)
         if not params:
             raise TaskError("trainable= must be true for at least one path of the model's params; it is for none.")
@@ -246,9 +286,10 @@ class Supervised:
 
     def step(self, hp: Any, state: dict[str, Any], data: Any, key: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Trains on one batch; returns the next state and {"batch_loss", "grad_norm"}."""
-        size, total = self._rows_a_step(hp), rows(data["train"])
+        size, total = self._rows_a_step(hp), self._division.trained(data)
         epoch, used = state["used"]
-        batch = take(data["train"], batches.shuffled(state["order"], epoch, used, size.cap, total))
+        places = batches.shuffled(state["order"], epoch, used, size.cap, total)
+        batch = take(data["train"], self._division.row(data, places))
         loss = self._objective(hp, state["extra"], data["pretrained"], batch, size, key)
         (value, extra), gradients = jax.value_and_grad(loss, has_aux=True)(state["params"])
         updates, opt = optax.with_extra_args_support(self._transformation(hp)).update(
@@ -269,7 +310,9 @@ class Supervised:
         """Measures the state on the validation data and on the subset of the training data."""
         network = build(self._model, hp, key)
         params = freezing.merged(self._frozen(network, data["pretrained"]), state["params"])
-        valid, train = self._measure(hp, network, params, state["extra"], [data["valid"], data["subset"]], key)
+        valid, train = self._measure(
+            hp, network, params, state["extra"], lambda sums: self._division.totals(sums, data, key)
+        )
         constant = {name: self._n_params(hp, data, key) for name, metric in self._metrics.items() if metric is None}
         return {**valid, **{f"train_{name}": value for name, value in train.items()}, **constant}
 
@@ -303,24 +346,27 @@ class Supervised:
         def measure(variables: Any, rows_: Any) -> dict[str, Any]:
             network = build(self._model, hp, key)
             params, extra = network.restored(variables)
-            return self._measure(hp, network, params, extra, [rows_], key)[0]
+            return self._measure(hp, network, params, extra, lambda sums: evaluation.totals(sums, [rows_], key))[0]
 
         return {name: float(value) for name, value in jax.jit(measure)(variables, self.test).items()}
 
-    def indices(self, init_key: Any, step: int, batch_size: int) -> Any:
+    def indices(self, init_key: Any, step: int, batch_size: int, fold: int = 0) -> Any:
         """The rows of `data["train"]` that a step sees, for training by hand.
 
         Args:
           init_key: the trial's "init" key.
           step: number of steps done before.
           batch_size: rows a step.
+          fold: number of the fold, where there are folds.
 
         Returns:
           Indices `[batch_size]`.
         """
-        epoch, used = divmod(step * batch_size, rows(self.data["train"]))
-        order = jax.random.fold_in(init_key, _ORDER)
-        return batches.shuffled(order, epoch, used, batch_size, rows(self.data["train"]))
+        data = self.fold(self.data, fold)
+        total = int(self._division.trained(data))
+        epoch, used = divmod(step * batch_size, total)
+        places = _shuffled(jax.random.fold_in(init_key, _ORDER), epoch, used, batch_size, total)
+        return self._division.row(data, places)
 
     def describe(self) -> dict[str, Any]:
         """What must not change between a study and its resumption, as JSON values."""
@@ -338,21 +384,21 @@ class Supervised:
         }
 
     def _rows_a_step(self, hp: Any) -> Size:
-        total = rows(self.data["train"])
+        total = self._division.fewest
         given = self._batch_size(hp) if callable(self._batch_size) else self._batch_size
         size = packed_size(given) if self._packs_rows and isinstance(given, Hyper) else None
         length = _batch_size(given if size is None else size.cap, total)
         return Size(length, length) if size is None else size
 
     def _transformation(self, hp: Any) -> Any:
-        if not _takes_run(self._optimizer):
+        if not takes("run", self._optimizer):
             return self._optimizer(hp)
         if self.run is None:
             raise TaskError(
                 "optimizer(hp, run) needs to know the run: call task.for_run(Run(steps, eval_every)) first."
             )
         size = self._rows_a_step(hp)
-        told: Training = training(self.run, size.hyper if size.packed else size.value, rows(self.data["train"]))
+        told: Training = training(self.run, size.hyper if size.packed else size.value, self._division.most)
         return self._optimizer(hp, told)
 
     def _fresh(self, hp: Any, data: Any, key: Any) -> tuple[Network, dict[Any, Any], dict[Any, Any]]:
@@ -431,39 +477,18 @@ class Supervised:
         params, _ = network.given(pretrained)
         return freezing.pruned(params, lambda path: not self._is_trainable(path))
 
-    def _with_pretrained(self, network: Network, params: Any, extra: Any, pretrained: Any) -> tuple[Any, Any]:
-        given_params, given_extra = network.given(pretrained or {})
-        given_params = freezing.fitted("params", params, given_params)
-        known = {path for path, _ in freezing.leaves(given_params)}
-        missing = [
-            "/".join(freezing.named(path))
-            for path, _ in freezing.leaves(params)
-            if path not in known and not self._is_trainable(freezing.named(path))
-        ]
-        if missing:
-            raise TaskError(
-                f"params that are not trainable must come from init=; it lacks {', '.join(missing)}. Pass their values "
-                "in init=, or make trainable= true for them."
-            )
-        return (
-            freezing.merged(params, given_params),
-            freezing.merged(extra, freezing.fitted("variables", extra, given_extra)),
-        )
-
     def _measure(
-        self, hp: Any, network: Network, params: Any, extra: Any, sets: list[Any], key: Any
+        self, hp: Any, network: Network, params: Any, extra: Any, totals: Callable[[Sums], list[Any]]
     ) -> list[dict[str, Any]]:
-        named = {name: metric for name, metric in self._metrics.items() if metric is not None}
         loss = measures.average("loss", lambda outputs, batch: self._loss(hp, outputs, batch))
-        every = {"loss": loss, **named}
+        every = {"loss": loss} | {name: metric for name, metric in self._metrics.items() if metric is not None}
 
         def sums(batch: Any, batch_key: Any) -> dict[str, Any]:
             batch = self._prepared(batch)
             outputs, _ = network.apply(params, extra, self._arguments(batch), batch_key, training=False)
             return {name: metric.sums(outputs, batch) for name, metric in every.items()}
 
-        totals = evaluation.totals(sums, sets, key)
-        return [{name: metric.finish(total[name]) for name, metric in every.items()} for total in totals]
+        return [{name: metric.finish(total[name]) for name, metric in every.items()} for total in totals(sums)]
 
 
 def _batch_size(given: Any, total: int) -> int:
@@ -473,11 +498,6 @@ def _batch_size(given: Any, total: int) -> int:
     if not 1 <= size <= total:
         raise TaskError(f"batch_size must lie between 1 and the rows of training data ({total}); it is {size}.")
     return size
-
-
-def _takes_run(optimizer: Callable[..., Any]) -> bool:
-    parameters = positional(optimizer)
-    return len(parameters) > 1 and (parameters[1].name == "run" or parameters[1].default is parameters[1].empty)
 
 
 def _qualified(function: Callable[..., Any]) -> str:
