@@ -82,6 +82,8 @@ def hyperparameters(page):
     gaps = {name: set(explained.kinds.values()) for name, explained in page.explained.items()}
     assert page.explained["dropout"].compiles == page.explained["epochs"].compiles == 1
     assert page.explained["optimizer"].compiles == 5
+    assert len(page.explained["batch size"].programs) == 1
+    assert page.explained["batch size"].kinds == {"batch_size": "packed"}
     assert gaps["activation"] == {"guarded"}
 
 
