@@ -6,16 +6,20 @@ import contextlib
 import json
 import math
 import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
+import numpy as np
 
 from vtune.cache import cache_folder
-from vtune.engine.work import SECONDS
+from vtune.engine.program import Program
+from vtune.engine.work import SECONDS, Work
 
-COMPILE = 4.0
-"""Seconds that compiling a program takes for each second of tracing it, before a run has shown more."""
+PROGRAM = 7.0
+"""Seconds of a thread for making a program with packed structure, before a run has shown more."""
 MEMORY = 0.5
 """Weight of the latest run against all earlier ones."""
 HIT = 0.5
@@ -28,23 +32,23 @@ class Costs:
 
     Attributes:
       rate: seconds of a thread for one operation or byte of a step; see `vtune.engine.work.Work`.
-      compile: seconds of compiling for each second of tracing.
+      program: seconds of a thread for tracing and compiling a program with packed structure.
 
-    >>> Costs().rounded == Costs(rate=Costs().rounded.rate * 1.1, compile=4.2).rounded
+    >>> Costs().rounded == Costs(rate=Costs().rounded.rate * 1.1, program=8.2).rounded
     True
     """
 
     rate: float = SECONDS
-    compile: float = COMPILE
+    program: float = PROGRAM
 
     @property
     def rounded(self) -> Costs:
-        """The nearest powers of two, so that noise between runs seldom changes a plan."""
-        return Costs(2.0 ** round(math.log2(self.rate)), 2.0 ** round(math.log2(self.compile)))
+        """The nearest of few values, half an octave apart, so that noise between runs seldom changes a plan."""
+        return Costs(*(2.0 ** (round(2 * math.log2(cost)) / 2) for cost in (self.rate, self.program)))
 
-    def learnt(self, rate: float, compile: float) -> Costs:
+    def learnt(self, rate: float, program: float) -> Costs:
         """With what another run took."""
-        known = self.compile if compile < HIT * self.compile else _between(self.compile, compile)
+        known = self.program if program < HIT * self.program else _between(self.program, program)
         return Costs(_between(self.rate, rate), known)
 
 
@@ -62,6 +66,24 @@ def write_costs(costs: Costs) -> None:
         partial = file.with_suffix(f".{os.getpid()}")
         partial.write_text(json.dumps({device: asdict(each) for device, each in known.items()}, indent=1))
         partial.replace(file)
+
+
+def learn(work: Work, largest: Callable[[Mapping[str, Any]], Mapping[str, Any]], programs: Sequence[Program]) -> None:
+    """Keeps what a run's programs have cost.
+
+    Args:
+      work: what was expected of a lane-step.
+      largest: gives the config that a program's configs are padded to.
+      programs: those that ran.
+    """
+    rates, made = [], []
+    for program in programs:
+        if program.step_seconds is not None:
+            lanes, padded = program.traced.strategy.block, largest(program.traced.exemplar)
+            rates.append(work.measured(padded, program.step_seconds / lanes).rate)
+            made.append(program.traced.lowering_seconds + program.compile_seconds)
+    if rates:
+        write_costs(read_costs().learnt(math.exp(np.mean(np.log(rates))), float(np.mean(made))))
 
 
 def _between(before: float, now: float) -> float:

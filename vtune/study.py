@@ -15,6 +15,7 @@ import numpy as np
 
 from vtune import proposers, schedulers
 from vtune.cache import enable_compilation_cache
+from vtune.calibration import learn
 from vtune.engine.buckets import Buckets, Forecast, asked_for
 from vtune.engine.devices import default_threads
 from vtune.engine.solo import train_alone
@@ -161,6 +162,9 @@ class Study(SavedStudy):
                 self._writer.update(self._study, state="running", started=time.time())
                 loop.run()
                 loop.save(state="complete")
+                if executor.division is not None:
+                    programs = list(executor.planner.compiled.values())
+                    learn(executor.division.work, lambda config: executor.buckets.largest([config])[0], programs)
             except (Interrupted, KeyboardInterrupt) as error:
                 self._end(loop, state="interrupted")
                 counts = self._counts()

@@ -1,7 +1,7 @@
 """How much work a training step is, by the sizes that are hyperparameters: from the operations that the task traces.
 
-The plain, unpadded step is lowered for a few sizes and its operations are counted; between them work is interpolated.
-Nothing is compiled or run.
+The plain, unpadded step is lowered for the largest and the smallest sizes and its operations are counted; between them
+work is interpolated as a power of the size. Nothing is compiled or run.
 """
 
 from __future__ import annotations
@@ -18,10 +18,8 @@ from vtune import rng
 from vtune.hyper import PlainHP, whole_values
 from vtune.space import Space
 
-SECONDS = 2.5e-11
+SECONDS = 1e-11
 """Seconds of a thread for one operation or one byte, before a run on this machine has shown more."""
-POINTS = 3
-"""Sizes of each hyperparameter that are counted: the ends and the middle of its range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ class Work:
 
     Attributes:
       top: operations and bytes of the largest step.
-      curves: hyperparameter -> (its values, rising; log of the share of the largest step's work).
+      curves: hyperparameter -> (its least and largest value; log of the share of the largest step's work).
       rate: seconds of a thread for an operation or a byte.
     """
 
@@ -43,7 +41,7 @@ class Work:
         shares = np.zeros(len(configs))
         for name, (values, logs) in self.curves.items():
             at = np.array([config[name] for config in configs], np.float64)
-            shares += np.interp(np.log(at + 1), np.log(values + 1), logs)
+            shares += np.interp(np.log(at), np.log(values), logs)
         return self.rate * self.top * np.exp(shares)
 
     def measured(self, config: Mapping[str, Any], seconds: float) -> Work:
@@ -66,11 +64,8 @@ def count_work(task: Any, space: Space, config: Mapping[str, Any], names: Sequen
     curves = {}
     for name in names:
         values = whole_values(space[name])
-        points = sorted({values[place] for place in np.linspace(0, len(values) - 1, POINTS).round().astype(int)})
-        works = [
-            top if point == tops[name] else _operations(task, {**config, **tops, name: point}, data) for point in points
-        ]
-        curves[name] = (np.array(points, np.float64), np.log(np.array(works) / top))
+        least = _operations(task, {**config, **tops, name: values[0]}, data)
+        curves[name] = (np.array([values[0], tops[name]], np.float64), np.array([np.log(least / top), 0.0]))
     return Work(top, curves)
 
 

@@ -173,7 +173,7 @@ class LocalExecutor:
     @property
     def seats(self) -> int:
         """Trials that can be trained side by side."""
-        return self.blocks * (self.strategy.block // self.replicas)
+        return self.blocks * self._wide
 
     @property
     def queued(self) -> int:
@@ -353,7 +353,7 @@ class LocalExecutor:
                 self.folds,
             )  # fmt: skip
 
-        return Workshop(specialise, self._workers, self._status, self._waiting)
+        return Workshop(specialise, self._workers, self._status, self._waiting, self._free)
 
     def _pool(self, trial: int) -> _Pool | None:
         return next((pool for pool in self._pools if pool is not None and trial in pool.block.trial), None)
@@ -389,6 +389,7 @@ class LocalExecutor:
             program = self._next_program(opened)
             if program is not None:
                 opened[number] = program
+        self._begin_next(opened)
         self._workshop.compile(sorted(set(opened.values())))
         for number, program in opened.items():
             pool = _Pool(number, program, self._block(program), {})
@@ -410,28 +411,36 @@ class LocalExecutor:
     def _next_program(self, opened: Mapping[int, int]) -> int | None:
         """The program whose queue, less what newly opened blocks take of it, is longest.
 
-        While other blocks train, a program that is missing is made in the background; if none do, it is made now.
+        It is one that is made already; only where nothing trains yet, it may be one that is to be made now.
         """
-        width = self.strategy.block // self.replicas
-        rest = {p: len(q) - width * list(opened.values()).count(p) for p, q in self._queues.items()}
-        training = any(self._pools)
-        ready = {p: n for p, n in rest.items() if n > 0 and (self._workshop.ready(p) or p in opened.values())}
-        others = {p: n for p, n in rest.items() if n > 0 and p not in ready}
-        longest = max(rest, key=lambda p: (rest[p], -p), default=None)
-        if not training and not ready:
-            if longest is not None and rest[longest] > 0 and (rest[longest] >= width or not self._unplaced):
-                return longest
-            if self._unplaced and not self._workshop.busy:
-                self._workshop.trace(self._unplaced[0].config)
-                self._place_waiting()
-                return self._next_program(opened)
-            return longest if longest is not None and rest[longest] > 0 else None
-        if others:
-            number = max(others, key=lambda p: (others[p], -p))
+        ready, missing = self._rest(opened)
+        if ready or any(self._pools):
+            return _longest(ready)
+        if self._unplaced and not self._workshop.busy and max(missing.values(), default=0) < self._wide:
+            self._workshop.trace(self._unplaced[0].config)
+            self._place_waiting()
+            return self._next_program(opened)
+        return _longest(missing)
+
+    def _begin_next(self, opened: Mapping[int, int]) -> None:
+        """Has the program that most trials wait for made in the background."""
+        _, missing = self._rest(opened)
+        number = _longest(missing)
+        if number is not None:
             self._workshop.begin(number, self._queues[number][0].config, self._ticks)
         elif self._unplaced:
             self._workshop.begin(None, self._unplaced[0].config, self._ticks)
-        return max(ready, key=lambda p: (ready[p], -p), default=None)
+
+    def _rest(self, opened: Mapping[int, int]) -> tuple[dict[int, int], dict[int, int]]:
+        """Trials that wait for more blocks than are opened now, by programs that are made and that are not."""
+        rest = {p: len(q) - self._wide * list(opened.values()).count(p) for p, q in self._queues.items()}
+        ready = {p: n for p, n in rest.items() if n > 0 and (self._workshop.ready(p) or p in opened.values())}
+        return ready, {p: n for p, n in rest.items() if n > 0 and p not in opened.values() and p not in ready}
+
+    @property
+    def _wide(self) -> int:
+        """Trials in a block."""
+        return self.strategy.block // self.replicas
 
     def _fill(self, pool: _Pool) -> list[Seat]:
         queue = self._queue(pool.program)
@@ -488,3 +497,8 @@ class LocalExecutor:
 def _longest_first(queue: deque[Entry]) -> deque[Entry]:
     """Trials that go on, then the others by length, so that lanes filled together are measured and end together."""
     return deque(sorted(queue, key=lambda entry: (entry.done == 0, -entry.length.steps * (entry.done == 0))))
+
+
+def _longest(waiting: Mapping[int, int]) -> int | None:
+    """The program that most trials wait for; the earliest of equals."""
+    return max(waiting, key=lambda program: (waiting[program], -program), default=None)

@@ -9,15 +9,15 @@ from typing import Any
 
 import jax
 
+from vtune import rng
 from vtune.calibration import read_costs
 from vtune.engine import probe
 from vtune.engine.buckets import Buckets, Forecast, Workload, asked_for, divide, forecast
-from vtune.engine.program import Traced
 from vtune.engine.strategy import Strategy
 from vtune.engine.work import count_work
 from vtune.executors.fastest import fastest
 from vtune.executors.local import LocalExecutor
-from vtune.hyper import whole_values
+from vtune.hyper import Packing, Session, whole_values
 from vtune.space import Space
 
 PACKED_BLOCK = 8
@@ -63,8 +63,7 @@ def prepared(
 ) -> LocalExecutor:
     """Makes the executor of a study, with the program of the exemplar traced in it.
 
-    Sizes are packed to the largest of the space first; if that program packs any, ranges are weighed and it is traced
-    again.
+    Where sizes are packed, ranges of them are weighed first.
 
     Args:
       make: makes an executor.
@@ -81,26 +80,24 @@ def prepared(
       ArgumentError: values that cannot be, or that contradict each other.
     """
     asked = asked_for(wanted.pack, wanted.buckets, space)
-    size = probe.state_bytes(task, exemplar, data, settings.rng)
+    names = _packed_sizes(task, space, exemplar, asked.packing(exemplar), settings.rng)
+    largest = {**exemplar, **{name: whole_values(space[name])[-1] for name in names}}
+    size = probe.state_bytes(task, largest, data, settings.rng)
     chosen, blocks = _choose(wanted, size, settings.trials, threads, settings.replicas)
-    executor = make(chosen, blocks, None, asked)
-    traced = executor.planner.traced[executor.planner.extend(exemplar)]
-    names = packed_sizes(traced, space)
-    found = None
+    found, buckets = None, asked
     if names:
-        chosen, blocks = _choose(wanted, traced.bytes_per_lane, settings.trials, threads, settings.replicas)
         chosen = _one_by_one(chosen, wanted, settings.replicas)
-        load = Workload(
-            sample(SAMPLE), settings.trials * settings.replicas, settings.steps, chosen.block, _setup(traced)
-        )
+        trained = settings.trials * settings.replicas
+        load = Workload(sample(SAMPLE), trained, settings.steps, chosen.block, read_costs().rounded.program)
         found = _divided(wanted, asked, names, task, space, data, exemplar, load)
-        executor.close()
-        executor = make(chosen, blocks, found, found.buckets)
-        executor.planner.extend(exemplar)
+        buckets = found.buckets
+    executor = make(chosen, blocks, found, buckets)
+    executor.planner.extend(exemplar)
+    open_width = (wanted.lanes, wanted.block, wanted.strategy) == ("auto",) * 3
     return fastest(
-        lambda other: make(other, blocks, found, executor.buckets), executor, exemplar,
+        lambda other: make(other, blocks, found, buckets), executor, exemplar,
         lane_steps=settings.trials * settings.steps, any_kind=wanted.strategy == "auto",
-        any_width=(wanted.lanes, wanted.block, wanted.strategy) == ("auto",) * 3 and settings.replicas == 1 and not names,
+        any_width=open_width and settings.replicas == 1 and not names,
     )  # fmt: skip
 
 
@@ -116,10 +113,32 @@ def _one_by_one(chosen: Strategy, wanted: Wanted, replicas: int) -> Strategy:
     return dataclasses.replace(chosen, block=min(width, chosen.block), kind="map")
 
 
-def packed_sizes(traced: Traced, space: Space) -> tuple[str, ...]:
-    """The hyperparameters of which a program asked only that they are not too large."""
-    asked = {name for guard in traced.guards if guard.kind == "packed" for name in guard.names}
-    return tuple(name for name in space if name in asked and len(whole_values(space[name])) > 1)
+def _packed_sizes(
+    task: Any, space: Space, exemplar: Mapping[str, Any], packing: Packing, rng_name: str
+) -> tuple[str, ...]:
+    """The hyperparameters of which a program asks only that they are not too large.
+
+    A task that rehearses knows them; else its init and step are traced.
+    """
+    if hasattr(task, "rehearsed"):
+        packed = task.rehearsed(exemplar, space, packing, rng.study_key(0, rng_name)).packed
+    else:
+        packed = _packed_by(task, space, exemplar, packing, rng_name)
+    return tuple(name for name in space if name in packed and len(whole_values(space[name])) > 1)
+
+
+def _packed_by(task: Any, space: Space, exemplar: Mapping[str, Any], packing: Packing, rng_name: str) -> set[str]:
+    session = Session(exemplar, space, packing=packing)
+    key = jax.eval_shape(lambda: rng.study_key(0, rng_name))
+
+    def both(hp: Any, key: Any, data: Any) -> None:
+        task.step(hp, task.init(hp, data, key), data, key)
+
+    try:
+        jax.eval_shape(session.bind(both), session.abstract_columns(None), key, task.data)
+    except Exception:  # tracing the program in earnest says what is wrong, or demotes what cannot be traced
+        return set()
+    return {name for guard in session.guards if guard.kind == "packed" for name in guard.names}
 
 
 def _choose(wanted: Wanted, size: int, trials: int, threads: int, replicas: int) -> tuple[Strategy, int]:
@@ -127,10 +146,6 @@ def _choose(wanted: Wanted, size: int, trials: int, threads: int, replicas: int)
         bytes_per_lane=size, trials=trials, threads=threads, lanes=wanted.lanes, block=wanted.block,
         strategy=wanted.strategy, replicas=replicas,
     )  # fmt: skip
-
-
-def _setup(traced: Traced) -> float:
-    return traced.seconds * (1 + read_costs().rounded.compile)
 
 
 def _divided(

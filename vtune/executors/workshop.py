@@ -12,7 +12,7 @@ from vtune.engine.devices import Workers
 from vtune.engine.planner import Planner
 from vtune.engine.program import Program, Traced
 
-LEAD = 4
+LEAD = 32
 """Ticks after which a program that is made in the background is waited for: fixed, so that no result depends on how
 fast the compiler was."""
 
@@ -25,6 +25,7 @@ class Workshop:
       workers: threads on which several programs are compiled side by side while nothing trains.
       status: told what is going on, in a few words.
       waiting: called several times a second while programs are waited for; may raise to give up.
+      free: whether a program may be taken as soon as it is made.
     """
 
     def __init__(
@@ -33,11 +34,13 @@ class Workshop:
         workers: Workers,
         status: Callable[[str], None],
         waiting: Callable[[], None],
+        free: bool = False,
     ):
         self.planner = Planner(specialise)
         self._workers = workers
         self._status = status
         self._waiting = waiting
+        self._free = free
         self._background = ThreadPoolExecutor(1, thread_name_prefix="vtune-compiler")
         self._making: tuple[Future[tuple[Traced, Program]], int, int] | None = None
 
@@ -71,15 +74,18 @@ class Workshop:
         """Takes a program that was made in the background.
 
         Args:
-          tick: the logical time; before its time has come the program is left where it is, finished or not.
+          tick: the logical time; unless it is free, before its time has come the program is left where it is, made or
+            not.
           needed: whether nothing else can train: then it is waited for at once.
 
         Returns:
           Whether there is a new program.
         """
-        if self._making is None or not (needed or tick >= self._making[2]):
+        if self._making is None:
             return False
-        future, number, _ = self._making
+        future, number, due = self._making
+        if not needed and not (future.done() if self._free else tick >= due):
+            return False
         if not future.done():
             self._status(f"compiling program {number + 1 if number >= 0 else len(self.planner.traced) + 1}")
         traced, program = self._workers.wait(future, self._waiting)
