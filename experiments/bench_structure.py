@@ -29,8 +29,8 @@ from rich.table import Table
 
 from vtune.report import Explanation
 
-STEPS, RUNS = "Optuna, a jitted step a trial", "Optuna, whole runs cached by structure"
-EXPERT = "by hand, a structure for each 32"
+STEPS, RUNS = "Optuna, a jitted step a trial", "Optuna, whole runs by structure"
+EXPERT = "by hand, 32 a structure"
 SAMPLES = {STEPS: 16, RUNS: 48, EXPERT: 256, f"{EXPERT}, a thread a core": 256}
 WARM = " (warm cache)"
 TARGETS = {256: 6, 1024: 12}
@@ -107,10 +107,10 @@ def show(results: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]], tri
     headings = (
         "measured on",
         "ms a trial",
-        f"derived for {trials:,}",
+        "derived",
         "times vtune's",
         "compiles",
-        "mean; best accuracy",
+        "accuracy: mean; best",
     )
     for heading in headings:
         table.add_column(heading, justify="right")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import flax.linen as nn
 import jax
@@ -22,7 +23,9 @@ pytest.importorskip("optuna")
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 sys.path.insert(0, str(EXPERIMENTS))
 
-from peers import by_hand, measure, problem, rounds, with_optuna  # noqa: E402
+import bench_structure  # noqa: E402
+import guide  # noqa: E402
+from peers import by_hand, measure, problem, rounds, structure_measure, structure_problem, with_optuna  # noqa: E402
 from peers.generator import PCG  # noqa: E402
 from peers.problem import Settings  # noqa: E402
 
@@ -133,6 +136,126 @@ def test_every_row_of_the_benchmarks_names_a_driver():
 def test_bare_matrix_products_take_time_for_each_trial():
     result = measure.measure(measure.LIMIT, Settings(trials=2, steps=10))
     assert 0 < result["seconds"] < math.inf
+
+
+def plain_hp(config):
+    """A configuration as plain attributes, momentum included where the optimizer has none."""
+    return SimpleNamespace(**{"momentum": 0.0, **config})
+
+
+def test_the_guides_space_is_that_of_the_peers():
+    for name, values in structure_problem.CHOICES.items():
+        parameter = guide.SPACE[name]
+        given = getattr(parameter, "values", None)
+        assert values == (given if given is not None else tuple(range(parameter.low, parameter.high + 1)))
+    for name, (low, high, scale) in structure_problem.BOUNDS.items():
+        parameter = guide.SPACE[name]
+        assert (parameter.low, parameter.high, parameter.log) == (low, high, scale == "log")
+    for config in structure_problem.configs(256):
+        assert guide.SPACE.validate(config) == config
+
+
+def test_more_configurations_of_the_structure_benchmark_begin_alike():
+    assert structure_problem.configs(64)[:16] == structure_problem.configs(16)
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_the_guides_network_is_that_of_the_peers(number):
+    config = structure_problem.configs(4)[number]
+    x = np.random.default_rng(0).uniform(size=(5, 64)).astype(np.float32)
+    theirs = structure_problem.network(config, 0.0)
+    params = structure_problem.initial(config, jax.random.key(0))
+    names = [f"hidden_{i}" for i in range(config["layers"])] + ["out"]
+    ours = {name: params[f"Dense_{i}"] for i, name in enumerate(names)}
+    made = guide.model(plain_hp(config))
+    assert jax.tree.map(jnp.shape, made.init(jax.random.key(1), x)["params"]) == jax.tree.map(jnp.shape, ours)
+    expected = theirs.apply({"params": params}, x, False)
+    np.testing.assert_allclose(made.apply({"params": ours}, x), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", structure_problem.CHOICES["optimizer"])
+def test_the_guides_optimizers_are_those_of_the_peers(name):
+    params, gradients = {"w": jnp.arange(3.0)}, {"w": jnp.array([0.3, -2.0, 0.1])}
+    ours = guide.optimizer(SimpleNamespace(optimizer=name, lr=0.2, momentum=0.7))
+    theirs = structure_problem.optimizer(name, 0.2, 0.7)
+    for _ in range(2):
+        (one, _), (other, _) = (tx.update(gradients, tx.init(params), params) for tx in (ours, theirs))
+        np.testing.assert_array_equal(one["w"], other["w"])
+
+
+def test_a_whole_run_of_one_structure_learns(data):
+    config = {**structure_problem.configs(1)[0], "layers": 1, "width": 32, "activation": "relu", "optimizer": "adam"}
+    run = jax.jit(structure_problem.whole_run({**config, "batch": 64}, 60))
+    params, hp = structure_problem.initial(config, jax.random.key(0)), structure_problem.values({**config, "lr": 0.01})
+    valid, seen = run(hp, params, jax.random.key(1), *data)
+    assert valid > 0.5
+    assert seen > 0.5
+
+
+def test_a_diverged_network_has_no_accuracy(data):
+    config = structure_problem.configs(1)[0]
+    params = jax.tree.map(lambda leaf: leaf * jnp.nan, structure_problem.initial(config, jax.random.key(0)))
+    assert np.isnan(structure_problem.accuracy(structure_problem.network(config, 0.0), params, data[1]))
+
+
+def sampled(trials: int, setup: float, running: float) -> dict:
+    """A run of the structure benchmark in which every new structure and every trial took the same time."""
+    met = [structure_problem.structures(config) for config in structure_problem.configs(trials)]
+    each = {kind: [setup] * len({structure[kind] for structure in met}) for kind in ("run", "init")}
+    seconds = setup * sum(map(len, each.values())) + running * trials
+    return {"trials": trials, "seconds": seconds, "setup_seconds": each, "running_seconds": [running] * trials}
+
+
+def test_what_is_derived_for_the_sample_is_what_was_measured():
+    run = sampled(48, 2.0, 0.1)
+    assert bench_structure.derived(run, 48) == pytest.approx(run["seconds"] / 48 * 1e3)
+
+
+def test_structures_that_come_back_make_more_trials_cheaper():
+    run = sampled(48, 2.0, 0.1)
+    few, many, all_met = (bench_structure.derived(run, trials) for trials in (256, 1024, 20_000))
+    assert few > many > all_met > 100.0
+    assert all_met == pytest.approx(100.0 + 2.0 * (1280 + 16) / 20, rel=1e-6)
+
+
+def test_figures_are_derived_only_where_the_sample_is_smaller():
+    run = sampled(8, 2.0, 0.1)
+    result = {"ms_a_trial": run["seconds"] / 8 * 1e3, "rounds": [run]}
+    assert bench_structure.at(result, 8)["derived_ms_a_trial"] is None
+    assert bench_structure.at(result, 256)["derived_ms_a_trial"] is not None
+    assert bench_structure.at(result, 256)["measured_on"] == 8
+
+
+def test_every_row_of_the_structure_benchmark_names_a_driver():
+    rows = bench_structure.rows([4, 8], structure_problem.Settings(trials=8), sample=2)
+    assert {settings.trials for driver, _, settings in rows.values() if driver != "vtune"} == {2}
+    for driver, _, _ in rows.values():
+        assert callable(structure_measure.find(driver))
+
+
+@pytest.mark.slow
+def test_the_structure_benchmark_compares_vtune_with_whole_runs(tmp_path):
+    out = tmp_path / "out.json"
+    arguments = ("--quick", "--only", "vtune", "whole runs", "by hand, 32 a structure", "--out", str(out))
+    printed = run_script("bench_structure.py", *arguments, folder=tmp_path)
+    report = json.loads(out.read_text())
+    assert "2 of 4" in printed
+    assert "times faster than the faster of Optuna's rows" in printed
+    assert all(row["times_vtune"] > 0 for row in report["summary"]["4"].values())
+    explained = report["results"]["vtune, 4 trials"]["rounds"][-1]["facts"]["explained"]
+    assert 1 <= len(explained["programs"]) <= 12
+
+
+@pytest.mark.slow
+def test_the_guide_prints_the_plan_the_best_five_and_what_mattered(tmp_path):
+    store = tmp_path / "vtune.db"
+    arguments = ("--trials", "16", "--epochs", "0.5", "--store", str(store), "--name", "guide")
+    printed = run_script("guide.py", *arguments, folder=tmp_path)
+    best = printed.split("The best five:")[1].split("What mattered")[0].strip().splitlines()
+    assert len(best) == 6
+    mattered = printed.split("What mattered")[1].split("Where to look next")[0]
+    assert all(name in mattered for name in guide.SPACE)
+    assert store.exists()
 
 
 @pytest.mark.slow

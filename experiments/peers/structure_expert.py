@@ -48,6 +48,6 @@ def search(settings: Settings, train: Batch, valid: Batch, *, threads: int = 1) 
 
 
 DRIVERS = {
-    "by hand, a structure for each 32": search,
-    "by hand, a structure for each 32, a thread a core": functools.partial(search, threads=os.cpu_count() or 1),
+    "by hand, 32 a structure": search,
+    "by hand, 32 a structure, a thread a core": functools.partial(search, threads=os.cpu_count() or 1),
 }

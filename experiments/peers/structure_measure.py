@@ -27,19 +27,20 @@ def find(driver: str) -> Callable[..., Outcome]:
 
 
 def measure(driver: str, settings: Settings) -> dict[str, Any]:
-    """Seconds in all, in XLA's compiler and by part; how well the trials scored; memory at its peak."""
+    """Seconds in all, of processors, in XLA's compiler and by part; how well the trials scored; memory at its peak."""
     compiles: list[float] = []
     run = find(driver)
     train, valid = jax.block_until_ready(problem.load())
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, seconds, **_: compiles.append(seconds) if event == BACKEND_COMPILE else None
     )
-    start = time.perf_counter()
+    start, used = time.perf_counter(), time.process_time()
     outcome = run(settings, train, valid)
-    seconds = time.perf_counter() - start
+    seconds, used = time.perf_counter() - start, time.process_time() - used
     scores = np.asarray(outcome.scores)
     return {
         "seconds": seconds,
+        "cpu_seconds": used,
         "compile_seconds": sum(compiles),
         "compiles": len(compiles),
         "trials": len(scores),

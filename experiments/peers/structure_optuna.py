@@ -102,5 +102,5 @@ def runs_by_structure(settings: Settings, train: Batch, valid: Batch) -> Outcome
 
 DRIVERS = {
     "Optuna, a jitted step a trial": step_per_trial,
-    "Optuna, whole runs cached by structure": runs_by_structure,
+    "Optuna, whole runs by structure": runs_by_structure,
 }
