@@ -14,7 +14,9 @@ import jax.numpy as jnp
 
 from vtune.hyper import Size
 from vtune.nn.sizes import masked
-from vtune.rng.bits import each, keys_at
+from vtune.rng.bits import bits_at, each, keys_at
+
+_MANTISSA = 23
 
 
 def positions(sizes: Sequence[Size]) -> jax.Array:
@@ -125,7 +127,10 @@ def bernoulli(key: jax.Array, p: Any, sizes: Sequence[Size]) -> jax.Array:
       >>> bernoulli(jax.random.key(0), 0.5, (Size(2, 2), Size(3, 3))).shape
       (2, 3)
     """
-    return _drawn(key, sizes, lambda one, shape: jax.random.bernoulli(one, p, shape))
+    if jnp.result_type(p) != jnp.float32 or not any(size.packed for size in sizes):
+        return _drawn(key, sizes, lambda one, shape: jax.random.bernoulli(one, p, shape))
+    drawn = bits_at(key, positions(sizes)) >> (32 - _MANTISSA)  # what jax.random.uniform makes its fraction of
+    return masked(drawn.astype(jnp.float32) < p * 2.0**_MANTISSA, sizes)
 
 
 def _drawn(key: jax.Array, sizes: Sequence[Size], draw: Callable[[jax.Array, tuple[int, ...]], jax.Array]) -> jax.Array:

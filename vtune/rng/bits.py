@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax.extend import random as extend_random
 
 from vtune.errors import ArgumentError
-from vtune.rng.generator import implementation, indexed_bits
+from vtune.rng.generator import draw_seeds, implementation, indexed_bits
 
 _GENERATORS = ("pcg", "threefry")
 
@@ -42,7 +42,8 @@ def bits_at(key: jax.Array, positions: Any, dtype: Any = "uint32") -> jax.Array:
       >>> bool((bits_at(key, jnp.array([7, 2])) == jax.random.bits(key, (10,))[jnp.array([7, 2])]).all())
       True
     """
-    return each(keys_at(key, positions), lambda one: jax.random.bits(one, (), dtype))
+    generator, words, positions = _parts(key, positions)
+    return _BITS[generator](words, jnp.iinfo(dtype).bits, positions)
 
 
 def keys_at(key: jax.Array, positions: Any) -> jax.Array:
@@ -66,8 +67,7 @@ def keys_at(key: jax.Array, positions: Any) -> jax.Array:
       >>> bool((normals == jax.random.normal(key, (5,))[:3]).all())
       True
     """
-    generator = _generator(key)
-    words, positions = jax.random.key_data(key), jnp.asarray(positions).astype(jnp.uint32)
+    generator, words, positions = _parts(key, positions)
     parts = [jnp.broadcast_to(word, positions.shape) for word in (words[0], words[1])]
     return jax.random.wrap_key_data(jnp.stack([*parts, positions], axis=-1), impl=_at_position(generator))
 
@@ -80,6 +80,13 @@ def each(keys: jax.Array, draw: Callable[[jax.Array], jax.Array]) -> jax.Array:
       draw: of one key, to a scalar.
     """
     return jax.vmap(draw)(keys.reshape(-1)).reshape(keys.shape)
+
+
+def _parts(key: Any, positions: Any) -> tuple[str, jax.Array, jax.Array]:
+    """The generator, what all elements of a draw share, uint32[2], and the positions as uint32."""
+    generator = _generator(key)
+    words = jax.random.key_data(key)
+    return generator, draw_seeds(words) if generator == "pcg" else words, jnp.asarray(positions).astype(jnp.uint32)
 
 
 def _generator(key: Any) -> str:
@@ -106,10 +113,8 @@ def _generator(key: Any) -> str:
 
 @functools.cache
 def _at_position(generator: str) -> Hashable:
-    bits = {"pcg": indexed_bits, "threefry": _threefry_bits}[generator]
-
     def random_bits(key: jax.Array, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
-        return jnp.broadcast_to(bits(key, bit_width, key[2]), shape)
+        return jnp.broadcast_to(_BITS[generator](key, bit_width, key[2]), shape)
 
     def refuse(*_: Any) -> NoReturn:
         raise ArgumentError("The key of a position draws one word; it cannot be seeded, split or folded into.")
@@ -127,7 +132,12 @@ def _at_position(generator: str) -> Hashable:
 
 def _threefry_bits(key: jax.Array, bit_width: int, index: jax.Array) -> jax.Array:
     """JAX's partitionable draw: the counter is the 64-bit position."""
-    high, low = extend_random.threefry2x32_p.bind(key[0], key[1], jnp.zeros_like(index), index)
+    zeros = index - index  # under vmap too as long as the index: the primitive does not broadcast lanes
+    high, low = extend_random.threefry2x32_p.bind(key[0] + zeros, key[1] + zeros, zeros, index)
     if bit_width == 64:
         return high.astype(jnp.uint64) << 32 | low.astype(jnp.uint64)
     return (high ^ low).astype(f"uint{bit_width}")
+
+
+_BITS = {"pcg": indexed_bits, "threefry": _threefry_bits}
+"""Generator -> (what the draw shares, bit width, positions) -> bits."""

@@ -86,12 +86,16 @@ def _fold_in(key: jax.Array, data: jax.Array | int) -> jax.Array:
 
 def random_bits(key: jax.Array, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
     """The bits of the generator "pcg" for the two words of a key: uint{bit_width} of that shape."""
-    return indexed_bits(key, bit_width, _indices(shape))
+    return indexed_bits(draw_seeds(key), bit_width, _indices(shape))
 
 
-def indexed_bits(key: jax.Array, bit_width: int, index: jax.Array) -> jax.Array:
+def draw_seeds(key: jax.Array) -> jax.Array:
+    """What all elements of a draw with the generator "pcg" share, uint32[2]."""
+    return _derive(key[0], key[1], 0, _BITS)
+
+
+def indexed_bits(seeds: jax.Array, bit_width: int, index: jax.Array) -> jax.Array:
     """What `random_bits` has at these flat positions of a shape, uint32: uint{bit_width} of the same shape."""
-    seeds = _derive(key[0], key[1], 0, _BITS)
     low, high = _hash_index(index, seeds[0], seeds[1])
     if bit_width == 64:
         return high.astype(jnp.uint64) << 32 | low.astype(jnp.uint64)
