@@ -6,7 +6,6 @@ import contextlib
 import copy
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -16,10 +15,9 @@ import optax
 from flax import linen, nnx
 
 from vtune.errors import TaskError
-from vtune.hyper import Guard, Hyper, Packing, PlainHP, Size, matches, packed_size
+from vtune.hyper import Hyper, Packing, PlainHP, Size, packed_size
 from vtune.nn import rows as true_rows
 from vtune.nn.sizes import count, ledger
-from vtune.optim.padding import check_padding
 from vtune.tasks import batch as batches
 from vtune.tasks import evaluation, freezing, losses
 from vtune.tasks import metrics as measures
@@ -27,27 +25,15 @@ from vtune.tasks.base import Run
 from vtune.tasks.data import fingerprint, forms, rows, take
 from vtune.tasks.division import Sums, held_apart, k_folds
 from vtune.tasks.network import Network, build, plain, takes, takes_rngs
-from vtune.tasks.readings import variants
-from vtune.tasks.rehearsal import Parts, objection, packed_names
+from vtune.tasks.padded_rows import Parts
+from vtune.tasks.rehearsal import Rehearsals
 from vtune.tasks.sources import classes, divided, label_facts
-from vtune.tasks.structure import structure
 from vtune.tasks.training import Training, examples, training
 from vtune.tasks.unpadded import unpadded
 
 _ORDER, _AUGMENT = 1, 1
 _SAMPLE = 256
 _shuffled = jax.jit(batches.shuffled, static_argnums=(3, 4))
-
-
-@dataclass(frozen=True, slots=True)
-class _Rehearsal:
-    """What was found for the programs of all configs that answer some guards alike."""
-
-    names: frozenset[str] | None
-    guards: tuple[Guard, ...]
-    packs_rows: bool
-    notes: dict[str, str]
-    packed: frozenset[str]
 
 
 class Supervised:
@@ -151,10 +137,10 @@ class Supervised:
                 raise TaskError(f"{option} must be a function; it is {function!r:.80}.{hint}")
         self.name = name
         self.run: Run | None = None
-        self.notes: dict[str, str] = {}
+        self.notes: Mapping[str, str] = {}
         self.packed: frozenset[str] = frozenset()
         self._packs_rows = False
-        self._forget()
+        self._rehearsals = Rehearsals()
         self._model, self._optimizer = model, optimizer
         self._inputs, self._prepare, self._augment = inputs or batches.default_inputs, prepare, augment
         self._trainable = trainable
@@ -172,7 +158,7 @@ class Supervised:
         """A copy that tells `optimizer(hp, run)` how long trials train."""
         task = copy.copy(self)
         task.run = run
-        task._forget()
+        task._rehearsals = Rehearsals()
         return task
 
     def for_folds(self, folds: int, seed: int) -> Supervised:
@@ -199,7 +185,7 @@ class Supervised:
             _batch_size(self._batch_size, divided.fewest)
         data = {"train": self._undivided, "order": divided.order, "fold": np.int32(0)}
         task.data = {**data, "pretrained": self.data["pretrained"]}
-        task._forget()
+        task._rehearsals = Rehearsals()
         return task
 
     @property
@@ -210,9 +196,6 @@ class Supervised:
     def fold(self, data: Any, number: Any) -> Any:
         """The data as one fold sees them; the number may be traced."""
         return {**data, "fold": jnp.asarray(number, jnp.int32)}
-
-    def _forget(self) -> None:
-        self._rehearsed: list[_Rehearsal] = []
 
     def steps_for(self, config: Mapping[str, Any], amount: float, unit: str) -> float:
         """Steps, a fraction if need be, that a config takes for an amount of "epochs" or "examples".
@@ -240,20 +223,10 @@ class Supervised:
         Raises:
           TaskError: padding that would change what is trained, and what to do about it.
         """
-        task = copy.copy(self)
-        for known in self._rehearsed:
-            if known.names == packing.names and matches(known.guards, [config])[0]:
-                task._packs_rows, task.notes, task.packed = known.packs_rows, known.notes, known.packed
-                return task
-        guards = self._try_structure(config, space, packing, key)
-        names = packed_names(self._batch_size, config, space, packing) if callable(self._batch_size) else ()
-        reason = self._objection(names, config, space, key) if names else None
-        task._packs_rows = bool(names) and reason is None
-        task.notes = {} if reason is None else dict.fromkeys(names, f"not packed: {reason}")
-        task.packed = frozenset(name for each in guards if each.kind == "packed" for name in each.names)
-        task.packed |= frozenset(names) if task._packs_rows else frozenset()
-        own = [each for each in guards if each.kind != "packed" and not (each.kind == "int" and each.names <= {*names})]
-        self._rehearsed.append(_Rehearsal(packing.names, tuple(own), task._packs_rows, task.notes, task.packed))
+        task, padded = copy.copy(self), copy.copy(self)
+        padded._packs_rows = True
+        found = self._rehearsals.find(self._parts(), padded._parts(), config, space, packing, key)
+        task._packs_rows, task.notes, task.packed = found.packs_rows, found.notes, found.packed
         return task
 
     @property
@@ -423,37 +396,21 @@ class Supervised:
 
         return loss
 
-    def _variables(self, hp: Any, key: Any) -> tuple[dict[Any, Any], dict[Any, Any]]:
-        """Fresh (params, extra), without what is not trained."""
-        _, params, extra = self._fresh(hp, self.data, key)
-        return freezing.pruned(params, self._is_trainable), extra
+    def _parts(self) -> Parts:
+        """What is rehearsed."""
 
-    def _use(self, hp: Any, params: Any, extra: Any, key: Any) -> None:
-        """Asks what a training step asks of the hyperparameters."""
-        self._transformation(hp).init(params)
-        size = self._rows_a_step(hp)
-        batch = jax.tree.map(lambda leaf: jnp.zeros((size.cap, *leaf.shape[1:]), leaf.dtype), self.data["train"])
-        self._objective(hp, extra, self.data["pretrained"], batch, size, key)(params)
+        def fresh(hp: Any, key: Any) -> tuple[dict[Any, Any], dict[Any, Any]]:
+            _, params, extra = self._fresh(hp, self.data, key)
+            return freezing.pruned(params, self._is_trainable), extra
 
-    def _try_structure(self, config: Mapping[str, Any], space: Any, packing: Packing, key: Any) -> tuple[Guard, ...]:
-        found = structure(self._variables, self._use, config, space, packing, key)
-        if found.small is not None:
-            for chosen in variants(self._transformation, config, space, packing):
-                check_padding(self._transformation(PlainHP({**config, **chosen})), found.small, found.wide)
-        return found.guards
-
-    def _objection(self, names: tuple[str, ...], config: Mapping[str, Any], space: Any, key: Any) -> str | None:
-        for each in space.fill(space.sample(_SAMPLE, np.random.default_rng(0))):
-            self._rows_a_step(PlainHP(each))
-        packing = copy.copy(self)
-        packing._packs_rows = True
-        parts = Parts(
-            rows=packing._rows_a_step,
-            fresh=self._variables,
+        return Parts(
+            batch_size=self._batch_size,
+            rows=self._rows_a_step,
+            fresh=fresh,
             objective=lambda hp, extra, *given: self._objective(hp, extra, self.data["pretrained"], *given),
-            optimizer=packing._transformation,
+            optimizer=self._transformation,
+            train=self.data["train"],
         )
-        return objection(parts, names, config, space, self.data["train"], key)
 
     def _n_params(self, hp: Any, data: Any, key: Any) -> Any:
         """How many params the network has, without padding."""
