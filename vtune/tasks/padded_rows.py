@@ -118,7 +118,7 @@ def _objection(parts: Parts, names: set[str], session: Session, small: Mapping[s
     if pinned:
         return f"Python asks for it: {pinned[0]}"
     columns = jax.tree.map(lambda column: column[0], session.layout.encode([small]))
-    run = lowered.compile(compiler_options=_QUICKLY)
+    run = lowered.compile(compiler_options=_QUICKLY if jax.default_backend() == "cpu" else None)
     alone, quiet = run(columns, *state, batch, near, key)
     _, loud = run(columns, *state, batch, loud, key)
     if changed := _differs(quiet, loud, SAME):
