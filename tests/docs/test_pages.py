@@ -99,6 +99,13 @@ def how_it_works(page):
     assert page.study.explain().kinds == {"lr": "traced", "depth": "guarded", "rate": "guarded"}
 
 
+def packed(page):
+    kinds = page.study.explain().kinds
+    assert kinds == {name: "traced" if name in ("dropout", "lr") else "packed" for name in page.space}
+    assert page.check.first["loss"] < 1e-4
+    assert page.outputs.shape == (500, 10)
+
+
 FACTS = {
     "README.md": one_program,
     "from-optuna.md": optuna,
@@ -110,6 +117,7 @@ FACTS = {
     "hyperparameters.md": hyperparameters,
     "how-it-works.md": how_it_works,
     "limits.md": limits,
+    "packed.md": packed,
 }
 """What a page says of its own results."""
 
