@@ -10,7 +10,8 @@ import numpy as np
 from vtune.errors import ArgumentError, ProposerError
 from vtune.proposers.base import register
 from vtune.proposers.fresh import Fresh
-from vtune.proposers.gaussian.search import ACQUISITIONS, Search
+from vtune.proposers.gaussian.batch import ACQUISITIONS
+from vtune.proposers.gaussian.search import Search
 from vtune.proposers.history import History
 from vtune.proposers.sobol import Sobol
 from vtune.proposers.walk import whole
@@ -30,7 +31,8 @@ class GP:
     Args:
       space: where the configurations lie.
       seed: a whole number >= 0.
-      acquisition: "logei" as said above, or "thompson": each config is the best under a draw of its own.
+      acquisition: "logei": the expected improvement of the batch; "thompson": each config is the best under a draw of
+        its own; "both": in turn.
       start: scores that must be known before the model takes over; by the size of the space unless given.
 
     Raises:
@@ -39,17 +41,19 @@ class GP:
     Example:
       >>> from vtune.space import Float, Space
       >>> space = Space(x=Float(-1.0, 2.0))
-      >>> gp = GP(space, seed=0)
+      >>> gp, best = GP(space, seed=0), 1.0
       >>> for _ in range(3):
       ...     configs = gp.ask(8)
-      ...     gp.tell(configs, [(config["x"] - 0.7) ** 2 for config in configs])
-      >>> bool(min(abs(config["x"] - 0.7) for config in configs) < 0.01)
+      ...     scores = [(config["x"] - 0.7) ** 2 for config in configs]
+      ...     gp.tell(configs, scores)
+      ...     best = min(best, *scores)
+      >>> best < 1e-3
       True
     """
 
     name: ClassVar[str] = "gp"
 
-    def __init__(self, space: Space, seed: int = 0, *, acquisition: str = "logei", start: int | None = None) -> None:
+    def __init__(self, space: Space, seed: int = 0, *, acquisition: str = "both", start: int | None = None) -> None:
         if not isinstance(space, Space):
             raise ArgumentError(f"space must be a vtune.Space; got {space!r}")
         if acquisition not in ACQUISITIONS:
@@ -68,33 +72,52 @@ class GP:
         """The next n configs, or as many as there are that were never proposed; see `Proposer.ask`."""
         n = whole("n", n)
         history = self._history
-        waiting = history.encode(pending) if len(pending) else np.empty((0, self.space.dim))
-        rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 0, self._asked]))
+        waiting = history.encode(pending)
+        rng = self._generator()
         fresh = Fresh(history, waiting, rng)
-        self._asked += n
+        begun, self._asked = self._asked, self._asked + n
         self._origins = []
         rows = np.empty((0, self.space.dim))
-        if n and (~history.diverged).sum() >= self.start:
+        if n and self._ready:
             for found in self._search.batches(history, waiting, fresh, rng, n):
                 rows = np.concatenate([rows, found.rows])
                 self._origins += found.origins
         elif n:
-            drawn = self.space.snap(history.encode(self._design.ask(n)))
+            drawn = self.space.snap(self._design.points(begun, n))
             rows = drawn[fresh.sieve(drawn)]
             fresh.take(rows)
-            self._origins += [{"model": "sobol"}] * len(rows)
-        rest = fresh.rest(n - len(rows)) if len(rows) < n else rows[:0]
-        self._origins += [{"model": "random"}] * len(rest)
+        rest = fresh.rest(n - len(rows))
+        self._origins += [{"model": "prior"} for _ in range(len(rows) + len(rest) - len(self._origins))]
         return self.space.from_unit(np.concatenate([rows, rest]))
 
     def origins(self) -> list[dict[str, Any]]:
         """Where each config of the last `ask` came from, in its order.
 
         Returns:
-          {"model": "gp", "mean", "deviation": of its score as the model sees it, "gain": how much better than the best
-          it was expected to be}, or {"model": "sobol"} of the first ones, or {"model": "random"}.
+          A dict for each: "model" is "gp" or "prior" (drawn without a look at scores). Those of the model have "mean"
+          and "deviation", what it expects of the score (lists, for several objectives); "gain", the improvement that it
+          expected of the config beside those chosen before, in deviations of the scores as it sees them; and "parents",
+          the told trial that it is near, counted from 0 in the order of telling, if it started from one.
         """
         return [dict(origin) for origin in self._origins]
+
+    def promise(self) -> tuple[float, float] | None:
+        """What more trials could still gain: how much the lowest points of draws from the posterior are below the best.
+
+        Returns:
+          Mean and deviation over the draws, in scores; None while the model has too little to learn from, and for
+          several objectives.
+
+        Example:
+          >>> from vtune.space import Float, Space
+          >>> gp = GP(Space(x=Float(0.0, 1.0)), seed=0)
+          >>> gp.promise() is None
+          True
+        """
+        if not self._ready or self._history.objectives > 1:
+            return None
+        rng = self._generator()
+        return self._search.promise(self._history, Fresh(self._history, np.empty((0, self.space.dim)), rng), rng)
 
     def tell(self, configs: Sequence[Config], scores: Any, steps: Any = None) -> None:
         """Learns scores, of trials that were stopped after some steps too; see `Proposer.tell`."""
@@ -104,7 +127,7 @@ class GP:
         """What was told and how much was asked for, and the arguments that proposals depend on."""
         return {
             "name": self.name, "seed": self.seed, "acquisition": self.acquisition, "start": self.start,
-            "asked": self._asked, "design": self._design.state(), "history": self._history.state(),
+            "asked": self._asked, "history": self._history.state(),
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -121,6 +144,12 @@ class GP:
                 raise ProposerError(
                     f"a state must come from a proposer with {key}={own[key]!r}; got {key}={state[key]!r}"
                 )
-        self._design.restore(state["design"])
         self._history.restore(state["history"])
         self._asked = whole("asked", state["asked"])
+
+    @property
+    def _ready(self) -> bool:
+        return int((~self._history.diverged).sum()) >= self.start
+
+    def _generator(self) -> np.random.Generator:
+        return np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, self._asked])))

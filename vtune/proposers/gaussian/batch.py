@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from vtune.proposers.gaussian.draws import Base, Draws, Known, along, condition, moments, values
 from vtune.proposers.gaussian.kernel import Hyper
+
+ACQUISITIONS = ("both", "logei", "thompson")
+"""How a batch may be chosen: see `pick`."""
 
 DESCENT = 30
 """Steps by which the minimum of a draw is sought from its best candidate."""
@@ -44,8 +48,8 @@ class Scale(NamedTuple):
       rays: directions from there, one a draw, [objectives, draws].
     """
 
-    reference: jax.Array
-    rays: jax.Array
+    reference: jax.Array | np.ndarray
+    rays: jax.Array | np.ndarray
 
 
 def loss(values: jax.Array, scale: Scale) -> jax.Array:
@@ -90,7 +94,7 @@ def explore(
     few = scale._replace(rays=scale.rays[:, :paths])
     slope = jax.grad(lambda at: jnp.sum(loss(jax.vmap(along, (0, None))(draws, at), few)))
 
-    def step(carry: tuple[jax.Array, ...], i: jax.Array) -> tuple[tuple[jax.Array, ...], None]:
+    def step(carry: tuple[jax.Array, jax.Array, jax.Array], i: jax.Array) -> tuple[Any, None]:
         at, first, second = carry
         g = jnp.where(free, slope(at), 0.0)
         first, second = 0.8 * first + 0.2 * g, 0.95 * second + 0.05 * g * g
@@ -116,7 +120,7 @@ class Picked(NamedTuple):
 
     Attributes:
       order: numbers of the candidates, [most].
-      gain: what each added when it was chosen, [most].
+      gain: the improvement expected of each when it was chosen, [most].
       mean, deviation: the posterior there, [objectives, most].
     """
 
@@ -126,10 +130,10 @@ class Picked(NamedTuple):
     deviation: jax.Array
 
 
-@partial(jax.jit, static_argnames=("most", "greedy"))
+@partial(jax.jit, static_argnames=("most", "acquisition"))
 def pick(
     losses: jax.Array, candidates: jax.Array, free: jax.Array, best: jax.Array, draws: Draws,
-    n: jax.Array, most: int, greedy: bool,
+    n: jax.Array, most: int, acquisition: str,
 ) -> Picked:  # fmt: skip
     """Chooses a batch one by one.
 
@@ -141,9 +145,9 @@ def pick(
       draws: the posterior.
       n: how many to choose, at most `most`.
       most: length of what is returned.
-      greedy: by the expected improvement over all draws, each choice counted as tried (q log-EI: Ament et al., 2023,
-        over draws at the rows too, as in noisy EI: Letham et al., 2019); otherwise the lowest candidate of one draw
-        each (Thompson, 1933).
+      acquisition: "logei": by the expected improvement over all draws, each choice counted as tried (q log-EI: Ament et
+        al., 2023, over draws at the rows too, as in noisy EI: Letham et al., 2019); "thompson": the lowest candidate of
+        one draw each (Thompson, 1933); "both": in turn.
     """
 
     def improvement(best: jax.Array) -> jax.Array:
@@ -152,10 +156,11 @@ def pick(
 
     def step(i: jax.Array, carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         order, gain, free, best = carry
-        worth = improvement(best) if greedy else -losses[:, i % losses.shape[1]]
+        promised, own = improvement(best), -losses[:, i % losses.shape[1]]
+        worth = {"logei": promised, "thompson": own, "both": jnp.where(i % 2 == 0, promised, own)}[acquisition]
         chosen = jnp.argmax(jnp.where(free, worth, -jnp.inf))
         free = free.at[chosen].set(False)
-        return order.at[i].set(chosen), gain.at[i].set(worth[chosen]), free, jnp.minimum(best, losses[chosen])
+        return order.at[i].set(chosen), gain.at[i].set(promised[chosen]), free, jnp.minimum(best, losses[chosen])
 
     start = jnp.zeros(most, int), jnp.zeros(most), free, best
     order, gain, _, _ = jax.lax.fori_loop(0, n, step, start)

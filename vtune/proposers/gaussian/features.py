@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vtune.space import Choice, Space
+from vtune.space import Choice, Parameter, Space
 
 _SMALLEST = 8
 """The least number of feature columns; each further rung of that ladder is twice as large."""
@@ -24,7 +24,6 @@ class Features:
     Attributes:
       width: number of columns, padding included.
       group: int [width], the group of each column.
-      used: bool [width], which groups have columns.
       numeric: int [k], columns of numbers.
       dims: int [k], the dimension of the unit cube behind each of them.
 
@@ -41,28 +40,21 @@ class Features:
         group: list[int] = []
         conditions: set[str] = set()
         numeric, dims = [], []
-        for j, (name, parameter) in enumerate(space.items()):
-            count = parameter.size
-            if count != 1:
-                kind = _kind(parameter)
-                for part in kind:
-                    first = len(group)
-                    self._blocks.append((part, j, first))
-                    if part == "number":
-                        numeric.append(first)
-                        dims.append(j)
-                    label = len(set(group))
-                    group += [label] * (count if part == "values" and count else 1)
+        for j, parameter in enumerate(space.values()):
+            parts = _parts(parameter) if parameter.size != 1 else ()
             if parameter.when and repr(parameter.when) not in conditions:
                 conditions.add(repr(parameter.when))
-                self._blocks.append(("active", j, len(group)))
-                group.append(len(set(group)))
-            del name
+                parts += ("active",)
+            for part in parts:
+                self._blocks.append((part, j, len(group)))
+                if part == "number":
+                    numeric.append(len(group))
+                    dims.append(j)
+                group += [len(set(group))] * ((parameter.size or 1) if part == "values" else 1)
         self.width = _SMALLEST
         while self.width < len(group):
             self.width *= 2
         groups = len(set(group))
-        self.used = np.arange(self.width) < groups
         self.group = np.array(group + [min(groups, self.width - 1)] * (self.width - len(group)), dtype=np.int32)
         self.numeric = np.array(numeric, dtype=np.int64)
         self.dims = np.array(dims, dtype=np.int64)
@@ -70,16 +62,16 @@ class Features:
     def embed(self, unit: np.ndarray) -> np.ndarray:
         """Rows of the unit cube [n, dim], NaN where not active -> features [n, width]."""
         rows = np.zeros((len(unit), self.width))
-        for kind, j, first in self._blocks:
+        for part, j, first in self._blocks:
             column = unit[:, j]
             active = ~np.isnan(column)
-            if kind == "active":
+            if part == "active":
                 rows[:, first] = active
-            elif kind == "values":
+            elif part == "values":
                 count = self._space[self._space.names[j]].size or 1
                 index = np.clip(np.floor(column[active] * count), 0, count - 1).astype(np.int64)
                 rows[np.flatnonzero(active), first + index] = np.sqrt(0.5)
-            elif kind == "either":
+            elif part == "either":
                 rows[:, first] = np.where(active, column > 0.5, 0.5)
             else:
                 rows[:, first] = np.where(active, column, 0.5)
@@ -91,6 +83,12 @@ class Features:
         mask[:, self.numeric] = ~np.isnan(unit[:, self.dims])
         return mask
 
+    def spread(self, reach: np.ndarray) -> np.ndarray:
+        """Lengths along dimensions of the unit cube [n, dim] -> along columns [n, width]; 0 for those of no number."""
+        columns = np.zeros((len(reach), self.width))
+        columns[:, self.numeric] = reach[:, self.dims]
+        return columns
+
     def moved(self, unit: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Rows of the unit cube [n, dim] with their numbers taken from features [n, width]."""
         result = unit.copy()
@@ -98,7 +96,8 @@ class Features:
         return result
 
 
-def _kind(parameter: object) -> tuple[str, ...]:
+def _parts(parameter: Parameter) -> tuple[str, ...]:
+    """The blocks of columns of a hyperparameter."""
     if not isinstance(parameter, Choice):
         return ("number",)
     if len(parameter.values) == 2:

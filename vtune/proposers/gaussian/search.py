@@ -9,32 +9,22 @@ import numpy as np
 
 from vtune.proposers.fresh import Fresh
 from vtune.proposers.gaussian import batch, draws
-from vtune.proposers.gaussian.candidates import SCALES, Around
+from vtune.proposers.gaussian.candidates import candidates
 from vtune.proposers.gaussian.features import Features
-from vtune.proposers.gaussian.fit import beginnings, fit
+from vtune.proposers.gaussian.learned import Learned, learn
 from vtune.proposers.gaussian.precision import double
-from vtune.proposers.gaussian.values import full
 from vtune.proposers.gaussian.warp import Warp
-from vtune.proposers.history import SMALLEST, History, rung
-from vtune.proposers.standing import standing
+from vtune.proposers.history import History, rung
 from vtune.space import Space
 
-ACQUISITIONS = ("logei", "thompson")
-
-ROWS = 1024
-"""Rows that the model is conditioned on; of more, the best half of these and a random choice of the rest."""
-
-FITTED = 256
-"""Rows from which the hyperparameters of the kernel are read."""
-
-GLOBAL, LOCAL, PATHS = 512, 1536, 256
-"""Candidates all over the space, near good rows, and at the minima of draws."""
-
 DRAWS, WAVES = 256, 512
+"""Functions drawn from the posterior, and the waves that each is made of."""
+
+PATHS = 256
+"""Draws that are followed downhill to a minimum, which joins the candidates."""
+
 MOST = 256
 """Configs that are chosen at once; more are chosen in turns."""
-
-STARTS = 2
 
 
 class Found(NamedTuple):
@@ -49,24 +39,47 @@ class Found(NamedTuple):
     origins: list[dict[str, Any]]
 
 
+class Sight(NamedTuple):
+    """Candidates as draws from the posterior see them.
+
+    Attributes:
+      points: of the unit cube, [m, dim].
+      features: of these, [m, width].
+      free: which may be proposed, bool [m].
+      parent: the place in the order of the row that each is near, [m]; -1 for none.
+      losses: of each draw there, [m, draws].
+      best: lowest loss of each draw among the rows, [draws].
+      draws: the functions drawn.
+      scale: how several objectives count in each.
+    """
+
+    points: np.ndarray
+    features: np.ndarray
+    free: np.ndarray
+    parent: np.ndarray
+    losses: np.ndarray
+    best: np.ndarray
+    draws: draws.Draws
+    scale: batch.Scale
+
+
 class Search:
     """Chooses batches by a Gaussian process.
 
     Args:
       space: where the configurations lie.
-      acquisition: one of `ACQUISITIONS`.
+      acquisition: one of `batch.ACQUISITIONS`.
     """
 
     def __init__(self, space: Space, acquisition: str) -> None:
         self._space = space
-        self._greedy = acquisition == "logei"
+        self._acquisition = acquisition
         self._features = Features(space)
-        self._around = Around(space)
 
     def batches(
         self, history: History, waiting: np.ndarray, fresh: Fresh, rng: np.random.Generator, n: int
     ) -> Iterator[Found]:
-        """Batches that make up n configs, fewer if too few candidates are new.
+        """Batches that make up n configs, or as many as there are new candidates for.
 
         Args:
           history: what was told.
@@ -75,82 +88,88 @@ class Search:
           rng: where random numbers come from.
           n: how many.
         """
-        while n > 0:
-            with double():
-                found = self._batch(history, waiting, fresh, rng, min(n, MOST))
-            fresh.take(found.rows)
-            yield found
-            if not len(found.rows):
-                return
-            waiting = np.concatenate([waiting, found.rows])
-            n -= len(found.rows)
+        with double():
+            learned = learn(history, self._features, rng)
+            while n > 0:
+                found = self._choose(learned, self._look(learned, fresh, rng), waiting, min(n, MOST))
+                if not len(found.rows):
+                    return
+                fresh.take(found.rows)
+                waiting = np.concatenate([waiting, found.rows])
+                n -= len(found.rows)
+                yield found
 
-    def _batch(self, history: History, waiting: np.ndarray, fresh: Fresh, rng: np.random.Generator, n: int) -> Found:
-        features, space = self._features, self._space
-        order = standing(history)
-        scores = full(history, order)
-        warps = [Warp.of(column) for column in scores.T]
-        warped = np.stack([warp.values for warp in warps])
-        kept = _subset(len(order), rng)
-        size = rung(len(kept))
-        missing = size - len(kept)
-        unit = history.unit[order]
-        x = np.pad(features.embed(unit[kept]), ((0, missing), (0, 0)))
-        y = np.pad(warped[:, kept], ((0, 0), (0, missing)))
-        real = np.arange(size) < len(kept)
-        few = slice(0, min(size, FITTED))
-        hyper = fit(x[few], y[:, few], real[few], features.group, beginnings(rng, STARTS, features.width), SMALLEST)
+    def promise(self, history: History, fresh: Fresh, rng: np.random.Generator) -> tuple[float, float]:
+        """How much lower than the best row the lowest point of a draw is, in scores: mean and deviation over draws."""
+        with double():
+            learned = learn(history, self._features, rng)
+            sight = self._look(learned, fresh, rng)
+        lowest = np.minimum(sight.best, sight.losses[sight.free].min(axis=0, initial=np.inf))
+        gain = learned.warps[0].inverse(sight.best) - learned.warps[0].inverse(lowest)
+        return float(gain.mean()), float(gain.std())
 
-        raw, reach = self._candidates(unit, np.asarray(hyper.scales).mean(axis=0), rng)
-        candidates = space.snap(raw)
-        free = fresh.sieve(candidates)
-        rays = np.abs(rng.standard_normal((len(y), DRAWS)))
-        scale = batch.Scale(warped.max(axis=1) if len(y) > 1 else np.zeros(1), rays / np.linalg.norm(rays, axis=0))
-        base = draws.base(rng, len(y), DRAWS, WAVES, features.width, size)
-        allowed = np.where(free)[0] if free.any() else np.arange(len(free))
-        candidates[~free] = candidates[allowed[0]]
-        found = batch.explore(
-            x, y, real, features.group, hyper, base, scale,
-            features.embed(candidates), features.movable(candidates), reach, PATHS,
+    def _look(self, learned: Learned, fresh: Fresh, rng: np.random.Generator) -> Sight:
+        features, space, objectives = self._features, self._space, len(learned.y)
+        drawn = candidates(space, learned.unit, self._weights(learned), rng)
+        points = space.snap(drawn.points)
+        free = fresh.sieve(points)
+        rays = np.abs(rng.standard_normal((objectives, DRAWS)))
+        worst = np.array([warp.values.max() for warp in learned.warps]) if objectives > 1 else np.zeros(1)
+        scale = batch.Scale(worst, rays / np.linalg.norm(rays, axis=0))
+        base = draws.base(rng, objectives, DRAWS, WAVES, features.width, len(learned.x))
+        explored = batch.explore(
+            learned.x, learned.y, learned.real, features.group, learned.hyper, base, scale,
+            features.embed(points), features.movable(points), features.spread(drawn.reach), PATHS,
         )  # fmt: skip
-        lowest = space.snap(features.moved(candidates[np.asarray(found.starts)], np.asarray(found.lowest)))
-        points = np.concatenate([candidates, lowest])
-        free = np.concatenate([free, fresh.sieve(lowest)])
-        rows = features.embed(points)
-        losses = np.concatenate([np.asarray(found.losses), batch.evaluate(found.draws, rows[len(candidates) :], scale)])
-        best = np.asarray(found.best)
+        starts = np.asarray(explored.starts)
+        lowest = space.snap(features.moved(points[starts], np.asarray(explored.lowest)))
+        rows = features.embed(lowest)
+        return Sight(
+            points=np.concatenate([points, lowest]),
+            features=np.concatenate([features.embed(points), rows]),
+            free=np.concatenate([free, _new(fresh, points[free], lowest)]),
+            parent=np.concatenate([drawn.parent, drawn.parent[starts]]),
+            losses=np.concatenate([explored.losses, batch.evaluate(explored.draws, rows, scale)]),
+            best=np.asarray(explored.best),
+            draws=explored.draws,
+            scale=scale,
+        )
+
+    def _choose(self, learned: Learned, sight: Sight, waiting: np.ndarray, n: int) -> Found:
+        best, n = sight.best, min(n, int(sight.free.sum()))
         if len(waiting):
-            under_way = np.pad(features.embed(waiting), ((0, rung(len(waiting), MOST) - len(waiting)), (0, 0)))
-            best = np.minimum(
-                best, np.asarray(batch.evaluate(found.draws, under_way, scale))[: len(waiting)].min(axis=0)
-            )
-        n = min(n, int(free.sum()))
-        picked = batch.pick(losses, rows, free, best, found.draws, n, MOST, self._greedy)
+            rows = np.pad(self._features.embed(waiting), ((0, rung(len(waiting), MOST) - len(waiting)), (0, 0)))
+            under_way = np.asarray(batch.evaluate(sight.draws, rows, sight.scale))[: len(waiting)]
+            best = np.minimum(best, under_way.min(axis=0))
+        picked = batch.pick(
+            sight.losses, sight.features, sight.free, best, sight.draws, n, MOST, self._acquisition
+        )  # fmt: skip
         chosen = np.asarray(picked.order)[:n]
-        return Found(points[chosen], [{"model": "gp"}] * n)
+        means, deviations = np.asarray(picked.mean)[:, :n], np.asarray(picked.deviation)[:, :n]
+        parents = [[int(learned.order[place])] if place >= 0 else [] for place in sight.parent[chosen].tolist()]
+        expected = [_in_scores(*each) for each in zip(learned.warps, means, deviations, strict=True)]
+        mean, deviation = (np.stack(part, axis=-1) for part in zip(*expected, strict=True))
+        if len(expected) == 1:
+            mean, deviation = mean[:, 0], deviation[:, 0]
+        columns = mean.tolist(), deviation.tolist(), np.asarray(picked.gain)[:n].tolist(), parents
+        names = "mean", "deviation", "gain", "parents"
+        origins = [{"model": "gp", **dict(zip(names, row, strict=True))} for row in zip(*columns, strict=True)]
+        return Found(sight.points[chosen], origins)
 
-    def _candidates(
-        self, unit: np.ndarray, scales: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Points of the unit cube [m, dim], and how far each may be moved in each column, [m, width]."""
+    def _weights(self, learned: Learned) -> np.ndarray:
+        """How long boxes are in each dimension: in proportion to length scales, within bounds, [dim]."""
         features = self._features
-        weights = np.ones(unit.shape[1])
-        own = scales[features.group[features.numeric]]
+        own = np.asarray(learned.hyper.scales).mean(axis=0)[features.group[features.numeric]]
+        weights = np.ones(self._space.dim)
         weights[features.dims] = np.exp(np.clip(own - own.mean(), -1.2, 1.2)) if len(own) else 1.0
-        top = max(1, min(8, len(unit) // 4))
-        share = 0.7 ** np.arange(top)
-        centres = unit[rng.choice(top, size=LOCAL, p=share / share.sum())]
-        side = rng.choice(SCALES, size=LOCAL)
-        points = np.concatenate([rng.random((GLOBAL, unit.shape[1])), self._around.draw(rng, centres, side, weights)])
-        reach = np.zeros((len(points), features.width))
-        far = np.concatenate([np.ones(GLOBAL), side])[:, None] * weights
-        reach[:, features.numeric] = far[:, features.dims]
-        return points, reach
+        return weights
 
 
-def _subset(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Places in an order from best to worst [k], shuffled."""
-    if n <= ROWS:
-        return rng.permutation(n)
-    rest = rng.choice(np.arange(ROWS // 2, n), ROWS - ROWS // 2, replace=False)
-    return rng.permutation(np.concatenate([np.arange(ROWS // 2), rest]))
+def _new(fresh: Fresh, free: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Which rows [m, dim] may be proposed besides those that are free already -> bool [m]."""
+    return fresh.sieve(np.concatenate([free, rows]))[len(free) :]
+
+
+def _in_scores(warp: Warp, mean: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means and deviations [n] of the model in the units of scores."""
+    return warp.inverse(mean), 0.5 * (warp.inverse(mean + deviation) - warp.inverse(mean - deviation))
