@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -17,6 +18,7 @@ import pytest
 
 import vtune
 from vtune.errors import ArgumentError, ConfigError, GuardError, ProposerError, ResultError, StoreError, TaskError
+from vtune.store import open_reader
 
 SPACE = vtune.Space(lr=vtune.Float(1e-3, 1.0, log=True), width=vtune.Int(1, 3))
 FAST = {"steps": 4, "eval_every": 2, "progress": "off", "cache": False, "block": 8}
@@ -224,10 +226,10 @@ def test_signals_end_the_run_soon_and_keep_what_was_done(tmp_path, number):
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         time.sleep(0.5)
-        if (tmp_path / "s.db").exists():
-            with vtune.store.open_reader(tmp_path / "s.db") as reader:
-                if reader.studies() and len(reader.curves(1)):
-                    break
+        # The file is there before its tables are, and they are before the study is.
+        with contextlib.suppress(StoreError), open_reader(tmp_path / "s.db") as reader:
+            if len(reader.curves(1)):
+                break
     child.send_signal(number)
     out, err = child.communicate(timeout=60)
     assert child.returncode != 0

@@ -12,6 +12,9 @@ import jax
 
 T = TypeVar("T")
 
+_SETTINGS = ("default_matmul_precision", "enable_x64", "numpy_dtype_promotion", "numpy_rank_promotion", "debug_nans")
+"""Settings of JAX that a `with` statement may change in one thread, and that change what is traced."""
+
 
 def cores() -> int:
     """CPU cores that this process may use."""
@@ -23,6 +26,28 @@ def cores() -> int:
 def default_threads() -> int:
     """Host threads that keep the default backend busy: a vmapped loop fills one CPU core, or a whole accelerator."""
     return cores() if jax.default_backend() == "cpu" else 1
+
+
+def as_here(function: Callable[[], T]) -> Callable[[], T]:
+    """The function under the JAX settings of the thread that calls this, for another thread, which would not have them.
+
+    So a program made in the background is what it would have been inside of `jax.default_matmul_precision(...)`.
+
+    >>> with jax.default_matmul_precision("highest"):
+    ...     look = as_here(lambda: jax.config.jax_default_matmul_precision)
+    >>> with ThreadPoolExecutor(1) as pool:
+    ...     pool.submit(look).result()
+    'highest'
+    """
+    settings = {name: getattr(jax.config, f"jax_{name}") for name in _SETTINGS}
+
+    def run() -> T:
+        with contextlib.ExitStack() as stack:
+            for name, value in settings.items():
+                stack.enter_context(getattr(jax, name)(value))
+            return function()
+
+    return run
 
 
 class Workers:

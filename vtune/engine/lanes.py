@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from vtune.engine.program import DUE, FRESH, START, Program
@@ -34,8 +34,9 @@ class Chunk:
       values: metrics, float32[n, metrics].
       finite: whether the lane's floating state is finite, bool[n].
       share: of its steps that the lane has done, float64[n]; 1 for all.
-      steps: steps that every lane of the block did.
+      steps: steps that the lanes did.
       live: lanes that held a trial.
+      width: lanes that did the steps: all of the block where they step together, else those that held a trial.
       seconds: how long the block ran.
     """
 
@@ -48,6 +49,7 @@ class Chunk:
     share: np.ndarray
     steps: int
     live: int
+    width: int
     seconds: float
 
 
@@ -61,6 +63,9 @@ class Entry:
       length: how long it trains.
       done: steps it has done.
       state: its state after them; None for a trial that begins.
+      sums: what its steps have returned since it was last measured, float32[replicas, 2, scalars]; None for nothing.
+      keys: the trial whose keys it draws; None for its own.
+      first: number of its first replica.
     """
 
     trial: int
@@ -68,6 +73,9 @@ class Entry:
     length: Length
     done: int = 0
     state: State | None = None
+    sums: np.ndarray | None = None
+    keys: int | None = None
+    first: int = 0
 
 
 class Block:
@@ -88,6 +96,7 @@ class Block:
         self.replicas = replicas
         self.trial = np.full(lanes, IDLE, np.int64)
         self.replica = np.zeros(lanes, np.int64)
+        self._keys = np.zeros(lanes, np.int64)
         self.done = np.zeros(lanes, np.int64)
         self.steps = np.ones(lanes, np.int64)
         self._every = np.ones(lanes)
@@ -134,16 +143,18 @@ class Block:
         self._seat(lanes, entries)
         begins = np.array([entry.state is None for entry in entries], bool)
         self._fresh[lanes[begins]] = True
-        back = [entry.state for entry in entries if entry.state is not None]
+        back = [entry for entry in entries if entry.state is not None]
         if back:
-            self._put(lanes[~begins].ravel(), [np.concatenate(parts) for parts in zip(*back, strict=True)])
+            self._put(lanes[~begins].ravel(), back)
         return lanes
 
     def _seat(self, lanes: np.ndarray, entries: Sequence[Entry]) -> None:
         flat = lanes.ravel()
         self._encode(flat, [entry.config for entry in entries])
         self.trial[flat] = np.repeat([entry.trial for entry in entries], self.replicas)
-        self.replica[flat] = np.tile(np.arange(self.replicas), len(entries))
+        self.replica[flat] = np.repeat([entry.first for entry in entries], self.replicas)
+        self.replica[flat] += np.tile(np.arange(self.replicas), len(entries))
+        self._keys[flat] = np.repeat([e.trial if e.keys is None else e.keys for e in entries], self.replicas)
         self.done[flat] = np.repeat([entry.done for entry in entries], self.replicas)
         self.steps[flat] = np.repeat([entry.length.steps for entry in entries], self.replicas)
         self._every[flat] = np.repeat([entry.length.every for entry in entries], self.replicas)
@@ -164,43 +175,64 @@ class Block:
 
     def states(self, trials: Any) -> list[State]:
         """Copies of the states of trials that sit here, taken before the buffers are donated to the next chunk."""
+        return [state for state, _ in self._taken(trials)]
+
+    def leave(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Takes trials out of their lanes; they may go on in others as if they had stayed.
+
+        Args:
+          entries: of trials that sit here, as they were admitted.
+        """
+        lanes = self.lanes_of([entry.trial for entry in entries])
+        begun = [entry.trial for entry, row in zip(entries, lanes, strict=True) if not self._fresh[row[0]]]
+        taken = dict(zip(begun, self._taken(begun), strict=True))
+        left = []
+        for entry, row in zip(entries, lanes, strict=True):
+            if entry.trial in taken:
+                state, sums = taken[entry.trial]
+                entry = dataclasses.replace(entry, done=int(self.done[row[0]]), state=state, sums=sums)
+            left.append(entry)
+        self.retire(lanes.ravel())
+        return left
+
+    def _taken(self, trials: Any) -> list[tuple[State, np.ndarray]]:
         lanes = self.lanes_of(trials)
         if not lanes.size:
             return []
         index = np.zeros(len(self.trial), np.int32)
         index[: lanes.size] = lanes.ravel()
-        gathered = [np.asarray(leaf)[: lanes.size] for leaf in _gathered(self._state[0], index)]
+        leaves, sums = self._state
+        gathered = [np.asarray(leaf)[: lanes.size] for leaf in _gathered([*leaves, sums], index)]
         parts = [leaf.reshape(*lanes.shape, *leaf.shape[1:]) for leaf in gathered]
-        return [[np.array(part[place]) for part in parts] for place in range(len(lanes))]
+        copies = [[np.array(part[place]) for part in parts] for place in range(len(lanes))]
+        return [(state, counted) for *state, counted in copies]
 
-    def copy(self, trials: Any, sources: Any, configs: Sequence[Mapping[str, Any]]) -> None:
-        """Lets trials go on from copies of the states of others, on the device.
+    def copy(self, sources: Any, entries: Sequence[Entry]) -> None:
+        """Lets trials that sit here go on from copies of the states that others have now, on the device.
 
         Args:
-          trials: ids of trials that sit here, int[n].
           sources: ids of the trials that are copied, which sit here too, int[n].
-          configs: the trials' filled configs from now on, n of them.
+          entries: what the trials are from now on, n of them, without states.
         """
-        targets = self.lanes_of(trials)
+        targets = self.lanes_of([entry.trial for entry in entries])
         order = np.arange(len(self.trial), dtype=np.int32)
         order[targets.ravel()] = self.lanes_of(sources).ravel()
-        leaves, sums = self._state
-        self._state = (_gathered(leaves, order), sums)
-        self._encode(targets.ravel(), configs)
+        *leaves, sums = _gathered([*self._state[0], self._state[1]], order)
+        self._state = (leaves, sums)
+        self._seat(targets, entries)
 
-    def replace(self, trials: Any, states: Sequence[State], configs: Sequence[Mapping[str, Any]]) -> None:
-        """Lets trials that sit here go on from other states and under other filled configs."""
-        lanes = self.lanes_of(trials).ravel()
-        self._put(lanes, [np.concatenate(parts) for parts in zip(*states, strict=True)])
-        self._encode(lanes, configs)
-
-    def _put(self, lanes: np.ndarray, values: Sequence[np.ndarray]) -> None:
-        width = len(self.trial)
+    def _put(self, lanes: np.ndarray, entries: Sequence[Entry]) -> None:
+        width, zeros = len(self.trial), np.zeros((self.replicas, *self._state[1].shape[1:]), np.float32)
+        sums = [zeros if entry.sums is None else entry.sums for entry in entries]
+        values = [np.concatenate(parts) for parts in zip(*(entry.state or () for entry in entries), strict=True)]
         index = np.full(width, width, np.int32)
         index[: len(lanes)] = lanes
-        padded = [np.concatenate([v, np.zeros((width - len(v), *v.shape[1:]), v.dtype)]) for v in values]
-        leaves, sums = self._state
-        self._state = (_scattered(leaves, index, padded), _cleared(sums, index))
+        padded = [
+            np.concatenate([v, np.zeros((width - len(v), *v.shape[1:]), v.dtype)])
+            for v in (*values, np.concatenate(sums))
+        ]
+        *leaves, counted = _scattered([*self._state[0], self._state[1]], index, padded)
+        self._state = (leaves, counted)
 
     def until_measurement(self) -> int:
         """Steps until the first of the live lanes is due."""
@@ -223,7 +255,7 @@ class Block:
         live = self.live
         after = self.done + steps
         due = live & (after >= self._marks())
-        rows = [np.maximum(self.trial, 0), self.replica, self.done, self._fresh, due, live]
+        rows = [self._keys, self.replica, self.done, self._fresh, due, live]
         table = np.stack(rows).astype(np.uint32)
         values, finite = self._call(table, steps, bool(due.any()))
         self._fresh[:] = False
@@ -233,8 +265,11 @@ class Block:
         self.program.step_seconds = seconds / steps
         return Chunk(
             self.trial[lanes], self.replica[lanes], lanes, after[lanes], values[lanes], finite[lanes],
-            after[lanes] / self.steps[lanes], steps, int(live.sum()), seconds,
+            after[lanes] / self.steps[lanes], steps, int(live.sum()), self._stepping(live), seconds,
         )  # fmt: skip
+
+    def _stepping(self, live: np.ndarray) -> int:
+        return int(live.sum()) if self.program.traced.strategy.kind == "map" else len(live)
 
     def _call(self, table: np.ndarray, steps: int, measure: bool) -> tuple[np.ndarray, np.ndarray]:
         if self.program.traced.strategy.loop:
@@ -263,8 +298,3 @@ def _gathered(leaves: list[Any], index: Any) -> list[Any]:
 @functools.partial(jax.jit, donate_argnums=0)
 def _scattered(leaves: list[Any], index: Any, values: list[Any]) -> list[Any]:
     return [leaf.at[index].set(value, mode="drop") for leaf, value in zip(leaves, values, strict=True)]
-
-
-@functools.partial(jax.jit, donate_argnums=0)
-def _cleared(sums: Any, index: Any) -> Any:
-    return sums.at[index].set(jnp.zeros((), sums.dtype), mode="drop")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,10 @@ from vtune.engine.parking import Parking
 from vtune.engine.planner import UNPLACED
 from vtune.engine.program import trace
 from vtune.engine.strategy import Strategy
+from vtune.errors import SchedulerError
 from vtune.executors.memory import Shrunk, out_of_memory, shrunk
+from vtune.executors.pool import Pool, Seat, thinned
+from vtune.executors.queues import Queues
 from vtune.executors.workshop import Workshop
 from vtune.hyper import matches
 from vtune.tasks.base import Run
@@ -35,17 +38,6 @@ ENDLESS = Length(2**31, 2.0**31)
 """Of trials that are only timed."""
 FIRST_STEPS = 16
 """Steps of a program's first chunk, whose time sets the length of the next."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """Where a trial was admitted (the lane of its first replica), and how many steps it trains."""
-
-    trial: int
-    program: int
-    block: int
-    lane: int
-    steps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +57,24 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A trial that goes on from another's state: its id, whose state, and its filled config from now on."""
+    """A trial that goes on from another's state: its id, whose state, and its filled config from now on.
+
+    Attributes:
+      keys: the trial whose keys it draws from now on; None for its own.
+    """
 
     trial: int
     source: int
     config: Mapping[str, Any]
-
-
-@dataclass(slots=True, eq=False)
-class _Pool:
-    number: int
-    program: int
-    block: Block
-    entries: dict[int, Entry]
+    keys: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Parked:
+class _Place:
+    """A trial in a lane or paused: its program, its block (None if it is paused), and itself but for its state."""
+
     program: int
+    pool: Pool | None
     entry: Entry
 
 
@@ -145,11 +137,10 @@ class LocalExecutor:
         self._workers = Workers(threads)
         self._halted = threading.Event()
         self._workshop = self._new_workshop()
-        self._unplaced: deque[Entry] = deque()
-        self._queues: dict[int, deque[Entry]] = {}
-        self._pools: list[_Pool | None] = [None] * blocks
+        self._queues = self._new_queues()
+        self._pools: list[Pool | None] = [None] * blocks
         self._parking = Parking()
-        self._parked: dict[int, _Parked] = {}
+        self._parked: dict[int, _Place] = {}
         self._shrinks = 0
         self._ticks = 0
         self.served: dict[int, int] = {}
@@ -178,17 +169,17 @@ class LocalExecutor:
     @property
     def queued(self) -> int:
         """Trials that wait for a lane."""
-        return len(self._unplaced) + sum(len(queue) for queue in self._queues.values())
+        return len(self._queues)
 
     @property
     def live(self) -> int:
         """Trials that sit in lanes."""
-        return sum(int(pool.block.live.sum()) for pool in self._pools if pool) // self.replicas
+        return sum(pool.live for pool in self._working)
 
     @property
     def ending(self) -> int:
         """Trials in lanes that will have done all their steps when they are measured next."""
-        return sum(pool.block.ending for pool in self._pools if pool)
+        return sum(pool.block.ending for pool in self._working)
 
     @property
     def parked(self) -> tuple[int, ...]:
@@ -197,15 +188,15 @@ class LocalExecutor:
 
     def submit(self, trials: Sequence[int], configs: Sequence[Mapping[str, Any]]) -> None:
         """Queues trials; `configs` are filled."""
-        lengths = [length(self._task, self._run, config, self._clock) for config in configs]
-        self._sort([Entry(*each) for each in zip(trials, configs, lengths, strict=True)])
+        self.enter([Entry(*each, self.length(each[1])) for each in zip(trials, configs, strict=True)])
 
-    def _sort(self, entries: Sequence[Entry]) -> None:
-        programs = self._workshop.place([entry.config for entry in entries])
-        for entry, program in zip(entries, programs, strict=True):
-            self._queue(program).append(entry)
-        if self._run.unit != "steps":
-            self._queues = {program: _longest_first(queue) for program, queue in self._queues.items()}
+    def enter(self, entries: Sequence[Entry]) -> None:
+        """Queues trials that may be under way, or draw the keys of others."""
+        self._queues.add(entries)
+
+    def length(self, config: Mapping[str, Any]) -> Length:
+        """How long a trial of a filled config trains, and when it is measured."""
+        return length(self._task, self._run, config, self._clock)
 
     def tick(self) -> Work:
         """Seats trials in free lanes and trains every block until the first of its trials is to be measured."""
@@ -214,15 +205,14 @@ class LocalExecutor:
         while True:
             try:
                 seats = self._seat()
-                pools = [pool for pool in self._pools if pool is not None]
-                chunks = self._advance_all(pools)
+                chunks = self._advance_all(self._working)
                 return Work(tuple(seats), tuple(chunks), tuple(given_up))
             except Exception as error:
                 if not out_of_memory(error):
                     raise
                 given_up.append(self._shrink(error))
 
-    def _advance_all(self, pools: Sequence[_Pool]) -> list[tuple[int, Chunk]]:
+    def _advance_all(self, pools: Sequence[Pool]) -> list[tuple[int, Chunk]]:
         self._halted.clear()
         try:
             done = self._workers.run([functools.partial(self._advance, pool) for pool in pools], self._waiting)
@@ -231,7 +221,7 @@ class LocalExecutor:
             raise
         return [(pool.program, chunk) for pool, chunks in zip(pools, done, strict=True) for chunk in chunks]
 
-    def _advance(self, pool: _Pool) -> list[Chunk]:
+    def _advance(self, pool: Pool) -> list[Chunk]:
         """Trains a block until it measures; without order, for a while or until a trial has ended."""
         seconds = SLICE_SECONDS if self._free else CHUNK_SECONDS
         started, chunks = time.perf_counter(), []
@@ -270,50 +260,59 @@ class LocalExecutor:
 
     def retire(self, trials: Any) -> None:
         """Frees the lanes of trials that have ended, and forgets those that were paused."""
-        for pool in self._pools:
-            if pool is not None:
-                pool.block.retire(np.flatnonzero(np.isin(pool.block.trial, trials)))
+        for pool in self._working:
+            pool.retire(trials)
         for trial in np.asarray(trials).tolist():
-            if self._parked.pop(trial, None) is not None and trial in self._parking:
+            if self._parked.pop(trial, None) is not None:
                 self._parking.take(trial)
 
     def park(self, trials: Sequence[int]) -> None:
         """Takes trials out of their lanes and keeps their states."""
         for trial, state in zip(trials, self.states(trials), strict=True):
-            pool, entry = self._entry(trial)
+            place = self._place(trial)
             self._parking.put(trial, state)
-            self._parked[trial] = _Parked(pool.program, entry)
-            pool.block.retire(pool.block.lanes_of([trial]).ravel())
+            self._parked[trial] = _Place(place.program, None, place.entry)
+        for pool in self._working:
+            pool.retire(trials)
 
     def recall(self, trials: Sequence[int]) -> None:
         """Queues paused trials ahead of those that have not begun, the first of them first."""
         for trial in reversed(trials):
             parked = self._parked.pop(trial)
-            entry = parked.entry
-            back = Entry(trial, entry.config, entry.length, entry.done, self._parking.take(trial))
-            self._queue(parked.program).appendleft(back)
+            entry = dataclasses.replace(parked.entry, state=self._parking.take(trial))
+            self._queues.ahead(parked.program, [entry])
 
     def copy(self, copies: Sequence[Copy]) -> None:
         """Lets trials, in lanes or paused, go on from the states that others have now, before any of it is changed.
 
-        A trial whose new state belongs to another program leaves its lane and waits in that program's queue.
+        A trial that does not sit beside its source leaves its lane and waits in the queue of the source's program.
+
+        Raises:
+          SchedulerError: a config that the program of the source cannot train.
         """
-        near = [copy for copy in copies if self._pool(copy.trial) is self._pool(copy.source) is not None]
-        far = [copy for copy in copies if copy not in near]
+        places = {trial: self._place(trial) for copy in copies for trial in (copy.trial, copy.source)}
+        fitting = self.fits([copy.source for copy in copies], [copy.config for copy in copies])
+        for copy in [copy for copy, fits in zip(copies, fitting, strict=True) if not fits]:
+            raise SchedulerError(
+                f"trial {copy.trial} cannot go on from a copy of trial {copy.source} under {dict(copy.config)}: the "
+                "source's program does not train such configurations. StudyInfo.fits tells beforehand."
+            )
+        beside = {copy.trial: places[copy.trial].pool is places[copy.source].pool is not None for copy in copies}
+        far = [copy for copy in copies if not beside[copy.trial]]
         states = self.states([copy.source for copy in far])
-        sources = [self._place(copy.source) for copy in far]
-        for pool in [pool for pool in self._pools if pool is not None]:
-            mine = [copy for copy in near if self._pool(copy.trial) is pool]
-            if mine:
-                targets = [copy.trial for copy in mine]
-                pool.block.copy(targets, [copy.source for copy in mine], [copy.config for copy in mine])
-                for copy, state in zip(mine, pool.block.states(targets), strict=True):
-                    _, entry = self._entry(copy.trial)
-                    pool.entries[copy.trial] = Entry(copy.trial, copy.config, entry.length, entry.done, state)
-        for copy, state, source in zip(far, states, sources, strict=True):
-            self.retire([copy.trial])
-            new = length(self._task, self._run, copy.config, self._clock)
-            self._queue(source.program).appendleft(Entry(copy.trial, copy.config, new, source.entry.done, state))
+        entries = {copy.trial: self._copied(copy, places) for copy in copies}
+        for pool in self._working:
+            near = [copy for copy in copies if beside[copy.trial] and places[copy.trial].pool is pool]
+            if near:
+                pool.copy([copy.source for copy in near], [entries[copy.trial] for copy in near])
+        self.retire([copy.trial for copy in far])
+        for copy, state in zip(far, states, strict=True):
+            entry = dataclasses.replace(entries[copy.trial], state=state)
+            self._queues.ahead(places[copy.source].program, [entry])
+
+    def _copied(self, copy: Copy, places: Mapping[int, _Place]) -> Entry:
+        done, first = places[copy.source].entry.done, places[copy.trial].entry.first
+        return Entry(copy.trial, copy.config, self.length(copy.config), done, keys=copy.keys, first=first)
 
     def fits(self, sources: Any, configs: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Whether each filled config can go on from its source's state, bool[n]: the same program trains both."""
@@ -327,8 +326,8 @@ class LocalExecutor:
     def states(self, trials: Sequence[int]) -> list[State]:
         """Copies of the states of trials in lanes or paused, `[replicas, ...]` each, as left by the last tick."""
         found: dict[int, State] = {}
-        for pool in [pool for pool in self._pools if pool is not None]:
-            mine = [trial for trial in trials if trial in pool.block.trial]
+        for pool in self._working:
+            mine = [trial for trial in dict.fromkeys(trials) if trial in pool]
             found.update(zip(mine, pool.block.states(mine), strict=True))
         return [found[trial] if trial in found else self._parking.get(trial) for trial in trials]
 
@@ -344,6 +343,15 @@ class LocalExecutor:
         self._parking.close()
         self._pools = [None] * self.blocks
 
+    @property
+    def _working(self) -> list[Pool]:
+        return [pool for pool in self._pools if pool is not None]
+
+    @property
+    def _wide(self) -> int:
+        """Trials in a block."""
+        return self.strategy.block // self.replicas
+
     def _new_workshop(self) -> Workshop:
         strategy = self.strategy
 
@@ -355,35 +363,24 @@ class LocalExecutor:
 
         return Workshop(specialise, self._workers, self._status, self._waiting, self._free)
 
-    def _pool(self, trial: int) -> _Pool | None:
-        return next((pool for pool in self._pools if pool is not None and trial in pool.block.trial), None)
+    def _new_queues(self) -> Queues:
+        return Queues(lambda configs: self._workshop.place(configs), by_length=self._run.unit != "steps")
 
-    def _entry(self, trial: int) -> tuple[_Pool, Entry]:
-        """Where a trial sits, and what it would need to go on elsewhere, but for its state."""
-        pool = self._pool(trial)
-        if pool is None:
-            raise KeyError(trial)
-        entry = pool.entries[trial]
-        done = int(pool.block.done[pool.block.lanes_of([trial])[0, 0]])
-        return pool, Entry(trial, entry.config, entry.length, done)
-
-    def _place(self, trial: int) -> _Parked:
-        """The program of a trial in a lane or paused, and what it would need to go on, but for its state."""
+    def _place(self, trial: int) -> _Place:
         if trial in self._parked:
             return self._parked[trial]
-        pool, entry = self._entry(trial)
-        return _Parked(pool.program, entry)
+        pool = next(pool for pool in self._working if trial in pool)
+        return _Place(pool.program, pool, pool.now(trial))
 
     def _block(self, program: int) -> Block:
         return Block(self.planner.compiled[program], self._words, self._data, self.replicas)
 
-    def _queue(self, program: int) -> deque[Entry]:
-        return self._unplaced if program == UNPLACED else self._queues.setdefault(int(program), deque())
-
     def _seat(self) -> list[Seat]:
-        seats = [seat for pool in self._pools if pool is not None for seat in self._fill(pool)]
-        self._pools = [pool if pool is not None and pool.block.live.any() else None for pool in self._pools]
+        """Fills free lanes, gives blocks without work to other programs, and has programs made that are missing."""
+        seats = [seat for pool in self._working for seat in self._fill(pool)]
+        self._pools = [pool if pool is not None and pool.live else None for pool in self._pools]
         self._collect()
+        seats += self._thin_out()
         opened: dict[int, int] = {}
         for number in [number for number, pool in enumerate(self._pools) if pool is None]:
             program = self._next_program(opened)
@@ -392,21 +389,29 @@ class LocalExecutor:
         self._begin_next(opened)
         self._workshop.compile(sorted(set(opened.values())))
         for number, program in opened.items():
-            pool = _Pool(number, program, self._block(program), {})
-            self._pools[number] = pool
+            self._pools[number] = pool = Pool(number, program, self._block(program))
             seats += self._fill(pool)
         return seats
 
+    def _thin_out(self) -> list[Seat]:
+        """Empties blocks whose lanes are better used by others, and seats their trials where there is room."""
+        pools, waiting = self._working, self._queues.waiting
+        together = self.strategy.kind == "vmap"
+        ready = {program: count for program, count in waiting.items() if self._workshop.ready(program)}
+        places = thinned(
+            [(pool.program, pool.live) for pool in pools], ready, self._wide, self._pools.count(None), together
+        )
+        emptied = [pools[place] for place in places]
+        for pool in emptied:
+            self._queues.ahead(pool.program, pool.leave())
+        self._pools = [None if pool in emptied else pool for pool in self._pools]
+        return [seat for pool in self._working for seat in self._fill(pool)] if emptied else []
+
     def _collect(self) -> None:
         """Takes what was made in the background when its time has come, and sorts the trials that wait for it."""
-        idle = not any(self._pools) and not any(self._queues[p] for p in self._queues if self._workshop.ready(p))
+        idle = not any(self._pools) and not any(self._workshop.ready(program) for program in self._queues.waiting)
         if self._workshop.collect(self._ticks, needed=idle):
-            self._place_waiting()
-
-    def _place_waiting(self) -> None:
-        waiting = list(self._unplaced)
-        self._unplaced.clear()
-        self._sort(waiting)
+            self._queues.place_again()
 
     def _next_program(self, opened: Mapping[int, int]) -> int | None:
         """The program whose queue, less what newly opened blocks take of it, is longest.
@@ -416,9 +421,10 @@ class LocalExecutor:
         ready, missing = self._rest(opened)
         if ready or any(self._pools):
             return _longest(ready)
-        if self._unplaced and not self._workshop.busy and max(missing.values(), default=0) < self._wide:
-            self._workshop.trace(self._unplaced[0].config)
-            self._place_waiting()
+        unplaced = self._queues.unplaced
+        if unplaced and not self._workshop.busy and max(missing.values(), default=0) < self._wide:
+            self._workshop.trace(unplaced[0].config)
+            self._queues.place_again()
             return self._next_program(opened)
         return _longest(missing)
 
@@ -428,61 +434,45 @@ class LocalExecutor:
         number = _longest(missing)
         if number is not None:
             self._workshop.begin(number, self._queues[number][0].config, self._ticks)
-        elif self._unplaced:
-            self._workshop.begin(None, self._unplaced[0].config, self._ticks)
+        elif self._queues.unplaced:
+            self._workshop.begin(None, self._queues.unplaced[0].config, self._ticks)
 
     def _rest(self, opened: Mapping[int, int]) -> tuple[dict[int, int], dict[int, int]]:
         """Trials that wait for more blocks than are opened now, by programs that are made and that are not."""
-        rest = {p: len(q) - self._wide * list(opened.values()).count(p) for p, q in self._queues.items()}
-        ready = {p: n for p, n in rest.items() if n > 0 and (self._workshop.ready(p) or p in opened.values())}
-        return ready, {p: n for p, n in rest.items() if n > 0 and p not in opened.values() and p not in ready}
+        taken = list(opened.values())
+        rest = {program: count - self._wide * taken.count(program) for program, count in self._queues.waiting.items()}
+        ready = {p: n for p, n in rest.items() if n > 0 and (self._workshop.ready(p) or p in taken)}
+        return ready, {p: n for p, n in rest.items() if n > 0 and p not in taken and p not in ready}
 
-    @property
-    def _wide(self) -> int:
-        """Trials in a block."""
-        return self.strategy.block // self.replicas
+    def _fill(self, pool: Pool) -> list[Seat]:
+        taken, seats = pool.fill(self._queues[pool.program])
+        self._serve(pool.program, taken, 1)
+        return seats
 
-    def _fill(self, pool: _Pool) -> list[Seat]:
-        queue = self._queue(pool.program)
-        taken = [queue.popleft() for _ in range(min(pool.block.room, len(queue)))]
-        if not taken:
-            return []
-        try:
-            lanes = pool.block.admit(taken)
-        except Exception:
-            queue.extendleft(reversed(taken))
-            pool.block.retire(np.flatnonzero(np.isin(pool.block.trial, [entry.trial for entry in taken])))
-            raise
-        pool.entries = {trial: entry for trial, entry in pool.entries.items() if trial in pool.block.trial}
-        pool.entries.update({entry.trial: entry for entry in taken})
-        begun = [entry.config for entry in taken if not entry.done]
-        self.served[pool.program] = self.served.get(pool.program, 0) + len(begun)
+    def _serve(self, program: int, entries: Sequence[Entry], times: int) -> None:
+        """Counts trials that begin; those that will begin again are taken back."""
+        begun = [entry.config for entry in entries if not entry.done and not entry.first]
+        self.served[program] = self.served.get(program, 0) + times * len(begun)
         if self.division is not None and begun:
             work = self.division.work
-            self._work += work.seconds(begun).sum(), work.seconds(self.buckets.largest(begun)).sum()
-        return [
-            Seat(entry.trial, pool.program, pool.number, int(row[0]), entry.length.steps)
-            for entry, row in zip(taken, lanes, strict=True)
-        ]
+            own, padded = work.seconds(begun).sum(), work.seconds(self.buckets.largest(begun)).sum()
+            self._work += times * np.array([own, padded])
 
     def _shrink(self, error: Exception) -> Shrunk:
         """Gives up a block, or at last half of the block width, and queues the trials that sat there again."""
         found = shrunk(self.blocks, self.strategy.block, self.replicas, self._shrinks, error)
         self._shrinks += 1
-        seated = [entry for pool in self._pools if pool is not None for entry in self._seated(pool)]
-        waiting = sorted(seated, key=lambda entry: entry.trial) + [e for q in self._queues.values() for e in q]
-        self._unplaced.extendleft(reversed(waiting))
-        self._queues = {}
+        for pool in self._working:
+            self._serve(pool.program, pool.seated, -1)
+        seated = sorted((entry for pool in self._working for entry in pool.seated), key=lambda entry: entry.trial)
+        self._queues.begin_again(seated)
         self._pools = [None] * found.blocks
         self.blocks = found.blocks
         if found.block != self.strategy.block:
             self._narrow(found.block)
-        self._place_waiting()
+        self._queues.place_again()
         self._status(found.message)
         return found
-
-    def _seated(self, pool: _Pool) -> list[Entry]:
-        return [pool.entries[trial] for trial in np.unique(pool.block.trial[pool.block.live]).tolist()]
 
     def _narrow(self, block: int) -> None:
         """Makes all programs anew for narrower blocks."""
@@ -492,11 +482,6 @@ class LocalExecutor:
         self._workshop = self._new_workshop()
         for traced in before:
             self._workshop.trace(traced.exemplar)
-
-
-def _longest_first(queue: deque[Entry]) -> deque[Entry]:
-    """Trials that go on, then the others by length, so that lanes filled together are measured and end together."""
-    return deque(sorted(queue, key=lambda entry: (entry.done == 0, -entry.length.steps * (entry.done == 0))))
 
 
 def _longest(waiting: Mapping[int, int]) -> int | None:

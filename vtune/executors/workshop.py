@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vtune.engine.devices import Workers
+from vtune.engine.devices import Workers, as_here
 from vtune.engine.planner import Planner
 from vtune.engine.program import Program, Traced
 
@@ -68,7 +68,7 @@ class Workshop:
             traced = self.planner.specialise(config) if known is None else known
             return traced, traced.compile()
 
-        self._making = (self._background.submit(make), -1 if number is None else number, tick + LEAD)
+        self._making = (self._background.submit(as_here(make)), -1 if number is None else number, tick + LEAD)
 
     def collect(self, tick: int, needed: bool) -> bool:
         """Takes a program that was made in the background.
@@ -88,8 +88,10 @@ class Workshop:
             return False
         if not future.done():
             self._status(f"compiling program {number + 1 if number >= 0 else len(self.planner.traced) + 1}")
-        traced, program = self._workers.wait(future, self._waiting)
-        self._making = None
+        try:
+            traced, program = self._workers.wait(future, self._waiting)
+        finally:
+            self._making = None
         if number < 0:
             self.planner.traced.append(traced)
             number = len(self.planner.traced) - 1

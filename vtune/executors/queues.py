@@ -1,0 +1,71 @@
+"""Trials that wait for a lane: a queue for each program, and one for those that no program serves yet."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vtune.engine.lanes import Entry
+from vtune.engine.planner import UNPLACED
+
+
+class Queues:
+    """Queues by program.
+
+    Args:
+      place: finds the programs of filled configs, int64[n]; `UNPLACED` where there is none.
+      by_length: whether trials differ in length: then the longest are first, so that lanes that are filled together are
+        measured and end together.
+
+    Attributes:
+      unplaced: trials whose program is not known yet.
+    """
+
+    def __init__(self, place: Callable[[Sequence[Mapping[str, Any]]], np.ndarray], by_length: bool):
+        self._place = place
+        self._by_length = by_length
+        self._of: dict[int, deque[Entry]] = {}
+        self.unplaced: deque[Entry] = deque()
+
+    def __len__(self) -> int:
+        return len(self.unplaced) + sum(len(queue) for queue in self._of.values())
+
+    def __getitem__(self, program: int) -> deque[Entry]:
+        return self.unplaced if program == UNPLACED else self._of.setdefault(int(program), deque())
+
+    @property
+    def waiting(self) -> dict[int, int]:
+        """How many trials wait for each program, where any do."""
+        return {program: len(queue) for program, queue in self._of.items() if queue}
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Puts trials behind those that wait."""
+        programs = self._place([entry.config for entry in entries])
+        for entry, program in zip(entries, programs, strict=True):
+            self[program].append(entry)
+        if self._by_length:
+            self._of = {program: _longest_first(queue) for program, queue in self._of.items()}
+
+    def ahead(self, program: int, entries: Sequence[Entry]) -> None:
+        """Puts trials of a program before those that wait, the first of them first."""
+        self[program].extendleft(reversed(entries))
+
+    def place_again(self) -> None:
+        """Finds queues for trials that had none: there are more programs now."""
+        waiting = list(self.unplaced)
+        self.unplaced.clear()
+        self.add(waiting)
+
+    def begin_again(self, seated: Sequence[Entry]) -> None:
+        """Puts trials that lost their lanes before all that wait; the programs of all are asked for again later."""
+        waiting = [entry for queue in self._of.values() for entry in queue]
+        self._of = {}
+        self.unplaced.extendleft(reversed([*seated, *waiting]))
+
+
+def _longest_first(queue: deque[Entry]) -> deque[Entry]:
+    """Trials that go on, then the others by length."""
+    return deque(sorted(queue, key=lambda entry: (entry.done == 0, -entry.length.steps * (entry.done == 0))))
