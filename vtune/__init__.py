@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vtune import proposers, schedulers
+    from vtune import nn, proposers, schedulers
     from vtune.errors import VtuneError
     from vtune.forecast import plan
     from vtune.records import Measurement, Trial, TrialState
@@ -46,7 +46,7 @@ _HOME = {
     "plan": "vtune.forecast",
     "tune": "vtune.tuning",
 }
-_ROOMS = ("proposers", "schedulers")
+_ROOMS = ("nn", "proposers", "schedulers")
 
 __all__ = [
     "Choice",
@@ -66,6 +66,7 @@ __all__ = [
     "VtuneError",
     "key",
     "load",
+    "nn",
     "plan",
     "proposers",
     "schedulers",
