@@ -20,12 +20,13 @@ from vtune.proposers.random import Random
 from vtune.proposers.sobol import Sobol
 
 if TYPE_CHECKING:
+    from vtune.proposers.bayes import Bayes
     from vtune.proposers.gp import GP
     from vtune.proposers.tpe import TPE
 
-__all__ = ["GP", "TPE", "Grid", "Proposer", "Random", "Sobol", "make", "names", "register"]
+__all__ = ["GP", "TPE", "Bayes", "Grid", "Proposer", "Random", "Sobol", "make", "names", "register"]
 
-_HOME = {"GP": "vtune.proposers.gp", "TPE": "vtune.proposers.tpe"}
+_HOME = {"GP": "vtune.proposers.gp", "TPE": "vtune.proposers.tpe", "Bayes": "vtune.proposers.bayes"}
 """Proposers that bring JAX with them: imported when they are first named."""
 
 

@@ -63,7 +63,11 @@ class Proposer(Protocol):
         ...
 
 
-_REGISTRY: dict[str, Any] = {"gp": "vtune.proposers.gp", "tpe": "vtune.proposers.tpe"}
+_REGISTRY: dict[str, Any] = {
+    "bayes": "vtune.proposers.bayes",
+    "gp": "vtune.proposers.gp",
+    "tpe": "vtune.proposers.tpe",
+}
 """Name -> class; for those that compile, the module that registers it once imported, since that brings JAX."""
 
 _MEMBERS = ("name", "space", "ask", "tell", "state", "restore")

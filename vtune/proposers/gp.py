@@ -77,11 +77,9 @@ class GP:
         fresh = Fresh(history, waiting, rng)
         begun, self._asked = self._asked, self._asked + n
         self._origins = []
-        rows = np.empty((0, self.space.dim))
+        rows: np.ndarray = np.empty((0, self.space.dim))
         if n and self._ready:
-            for found in self._search.batches(history, waiting, fresh, rng, n):
-                rows = np.concatenate([rows, found.rows])
-                self._origins += found.origins
+            rows, self._origins = self._search.choose(history, waiting, fresh, rng, n)
         elif n:
             drawn = self.space.snap(self._design.points(begun, n))
             rows = drawn[fresh.sieve(drawn)]

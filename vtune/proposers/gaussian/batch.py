@@ -22,6 +22,10 @@ SOFT = 1e-3
 """Scale of losses below which an improvement fades out softly, so that candidates without one are still ranked."""
 
 
+_NOWHERE = 1e9
+"""Loss that stands for none, should the linear algebra fail."""
+
+
 class Explored(NamedTuple):
     """Where draws from the posterior are lowest; arrays over objectives have them as their first axis.
 
@@ -150,17 +154,20 @@ def pick(
         one draw each (Thompson, 1933); "both": in turn.
     """
 
-    def improvement(best: jax.Array) -> jax.Array:
+    losses, best = (jnp.nan_to_num(each, nan=_NOWHERE, posinf=_NOWHERE) for each in (losses, best))
+
+    def improvement(losses: jax.Array, best: jax.Array) -> jax.Array:
         gap = (best - losses) / SOFT
-        return SOFT * jnp.mean(jnp.where(gap > 0, gap + 1.0, 1.0 / (1.0 - jnp.minimum(gap, 0.0)) ** 2), axis=1)
+        return SOFT * jnp.mean(jnp.where(gap > 0, gap + 1.0, 1.0 / (1.0 - jnp.minimum(gap, 0.0)) ** 2), axis=-1)
 
     def step(i: jax.Array, carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         order, gain, free, best = carry
-        promised, own = improvement(best), -losses[:, i % losses.shape[1]]
-        worth = {"logei": promised, "thompson": own, "both": jnp.where(i % 2 == 0, promised, own)}[acquisition]
+        turn = {"logei": True, "thompson": False, "both": i % 2 == 0}[acquisition]
+        worth = jax.lax.cond(turn, lambda: improvement(losses, best), lambda: -losses[:, i % losses.shape[1]])
         chosen = jnp.argmax(jnp.where(free, worth, -jnp.inf))
-        free = free.at[chosen].set(False)
-        return order.at[i].set(chosen), gain.at[i].set(promised[chosen]), free, jnp.minimum(best, losses[chosen])
+        own = losses[chosen]
+        gain = gain.at[i].set(improvement(own, best))
+        return order.at[i].set(chosen), gain, free.at[chosen].set(False), jnp.minimum(best, own)
 
     start = jnp.zeros(most, int), jnp.zeros(most), free, best
     order, gain, _, _ = jax.lax.fori_loop(0, n, step, start)

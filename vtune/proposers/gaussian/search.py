@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,10 +75,8 @@ class Search:
         self._acquisition = acquisition
         self._features = Features(space)
 
-    def batches(
-        self, history: History, waiting: np.ndarray, fresh: Fresh, rng: np.random.Generator, n: int
-    ) -> Iterator[Found]:
-        """Batches that make up n configs, or as many as there are new candidates for.
+    def choose(self, history: History, waiting: np.ndarray, fresh: Fresh, rng: np.random.Generator, n: int) -> Found:
+        """Up to n configs, fewer if there are too few new candidates.
 
         Args:
           history: what was told.
@@ -88,16 +85,18 @@ class Search:
           rng: where random numbers come from.
           n: how many.
         """
+        rows: np.ndarray = np.empty((0, self._space.dim))
+        origins: list[dict[str, Any]] = []
         with double():
             learned = learn(history, self._features, rng)
-            while n > 0:
-                found = self._choose(learned, self._look(learned, fresh, rng), waiting, min(n, MOST))
+            while len(rows) < n:
+                sight = self._look(learned, fresh, rng)
+                found = self._pick(learned, sight, np.concatenate([waiting, rows]), min(n - len(rows), MOST))
                 if not len(found.rows):
-                    return
+                    break
                 fresh.take(found.rows)
-                waiting = np.concatenate([waiting, found.rows])
-                n -= len(found.rows)
-                yield found
+                rows, origins = np.concatenate([rows, found.rows]), origins + found.origins
+        return Found(rows, origins)
 
     def promise(self, history: History, fresh: Fresh, rng: np.random.Generator) -> tuple[float, float]:
         """How much lower than the best row the lowest point of a draw is, in scores: mean and deviation over draws."""
@@ -112,7 +111,6 @@ class Search:
         features, space, objectives = self._features, self._space, len(learned.y)
         drawn = candidates(space, learned.unit, self._weights(learned), rng)
         points = space.snap(drawn.points)
-        free = fresh.sieve(points)
         rays = np.abs(rng.standard_normal((objectives, DRAWS)))
         worst = np.array([warp.values.max() for warp in learned.warps]) if objectives > 1 else np.zeros(1)
         scale = batch.Scale(worst, rays / np.linalg.norm(rays, axis=0))
@@ -124,10 +122,11 @@ class Search:
         starts = np.asarray(explored.starts)
         lowest = space.snap(features.moved(points[starts], np.asarray(explored.lowest)))
         rows = features.embed(lowest)
+        every = np.concatenate([points, lowest])
         return Sight(
-            points=np.concatenate([points, lowest]),
+            points=every,
             features=np.concatenate([features.embed(points), rows]),
-            free=np.concatenate([free, _new(fresh, points[free], lowest)]),
+            free=fresh.sieve(every),
             parent=np.concatenate([drawn.parent, drawn.parent[starts]]),
             losses=np.concatenate([explored.losses, batch.evaluate(explored.draws, rows, scale)]),
             best=np.asarray(explored.best),
@@ -135,7 +134,7 @@ class Search:
             scale=scale,
         )
 
-    def _choose(self, learned: Learned, sight: Sight, waiting: np.ndarray, n: int) -> Found:
+    def _pick(self, learned: Learned, sight: Sight, waiting: np.ndarray, n: int) -> Found:
         best, n = sight.best, min(n, int(sight.free.sum()))
         if len(waiting):
             rows = np.pad(self._features.embed(waiting), ((0, rung(len(waiting), MOST) - len(waiting)), (0, 0)))
@@ -163,11 +162,6 @@ class Search:
         weights = np.ones(self._space.dim)
         weights[features.dims] = np.exp(np.clip(own - own.mean(), -1.2, 1.2)) if len(own) else 1.0
         return weights
-
-
-def _new(fresh: Fresh, free: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Which rows [m, dim] may be proposed besides those that are free already -> bool [m]."""
-    return fresh.sieve(np.concatenate([free, rows]))[len(free) :]
 
 
 def _in_scores(warp: Warp, mean: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
