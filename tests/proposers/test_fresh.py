@@ -39,11 +39,10 @@ def test_large_finite_spaces_are_not_listed():
     assert unique(space.from_unit(start(space).rest(5000))) == 5000
 
 
-def test_a_search_among_many_of_which_few_satisfy_ends():
-    space = Space(a=Int(0, 2**17), b=Float(0, 1, step=0.5), constraints=lambda config: config["a"] % 2**12 == 0)
+def test_a_range_of_few_floats_is_exhausted_too():
+    space = Space(a=Float(1.0, 1.0 + 8e-16))
     found = space.from_unit(start(space).rest(1000))
-    assert 10 < unique(found) == len(found) <= 99
-    assert space.satisfies(found).all()
+    assert 1 < unique(found) == len(found) < 9
 
 
 def test_a_constraint_that_nothing_satisfies_is_named():

@@ -69,7 +69,7 @@ def choose(
     prior: np.ndarray,
     good_kernels: Kernels,
     bad_kernels: Kernels,
-    repulsion: float,
+    repulsion: np.ndarray,
     turn: int,
     n: int,
     most: int,
@@ -83,10 +83,10 @@ def choose(
       rows: told configurations [k], the good ones first.
       good: log weights of the first rows in the good mixture, [focuses, g], -inf for none.
       bad: log weights of rows in the bad mixture, [focuses, k].
-      prior: log weights of the prior in the good and in the bad mixture, [2].
+      prior: log weights of the prior in the good and in the bad mixture, [2, focuses].
       good_kernels: kernels of the good mixture.
       bad_kernels: kernels of the bad mixture.
-      repulsion: weight of a picked candidate in the bad mixture.
+      repulsion: log weight of a picked candidate in the bad mixture [focuses].
       turn: number of the focus that picks first.
       n: how many to pick.
       most: length of the arrays returned, at least n.
@@ -94,7 +94,7 @@ def choose(
     counts = tuple(len(table.centres) for table in layout.tables)
     chosen = _choose(
         candidates, usable, rows, good, bad, prior, good_kernels, bad_kernels,
-        np.float32(np.log(repulsion)), np.int32(turn), np.int32(n), counts=counts, most=most,
+        repulsion, np.int32(turn), np.int32(n), counts=counts, most=most,
     )  # fmt: skip
     return Chosen(*(np.asarray(array)[:n] for array in chosen))
 
@@ -105,8 +105,8 @@ def _choose(candidates, usable, rows, good, bad, prior, good_kernels, bad_kernel
     leading = Points(*(array[: good.shape[1]] for array in rows))
     ours = _densities(features, leading, good_kernels, good, counts)
     theirs = _densities(features, rows, bad_kernels, bad, counts)
-    log_good = jnp.logaddexp(logsumexp(ours, axis=2), prior[0])
-    log_bad = jnp.logaddexp(logsumexp(theirs, axis=2), prior[1])
+    log_good = jnp.logaddexp(logsumexp(ours, axis=2), prior[0, :, None])
+    log_bad = jnp.logaddexp(logsumexp(theirs, axis=2), prior[1, :, None])
     alone = jnp.where(usable, log_good, -jnp.inf)
     focuses, m = usable.shape
     own = jnp.arange(focuses)[:, None]
@@ -116,7 +116,7 @@ def _choose(candidates, usable, rows, good, bad, prior, good_kernels, bad_kernel
         gain = jnp.where(usable, alone - log_bad, -jnp.inf)
         best = jnp.argmax(jnp.where(own == (turn + i) % focuses, gain, gain - _OUT_OF_TURN)).astype(jnp.int32)
         point = Points(*(array.reshape(focuses * m, -1)[best][None] for array in candidates))
-        near = _densities(features, point, bad_kernels, repulsion[None, None], counts)
+        near = _densities(features, point, bad_kernels, repulsion[:, None], counts)
         log_bad = jnp.logaddexp(log_bad, near[:, :, 0])
         usable = usable.at[best // m, best % m].set(False)
         return log_bad, usable, chosen.at[i].set(best), gains.at[i].set(gain.reshape(-1)[best])
@@ -124,7 +124,7 @@ def _choose(candidates, usable, rows, good, bad, prior, good_kernels, bad_kernel
     start = (log_bad, usable, jnp.zeros(most, jnp.int32), jnp.zeros(most, jnp.float32))
     _, _, chosen, gains = lax.fori_loop(0, n, pick, start)
     shares = ours.reshape(focuses * m, -1)[chosen]
-    parent = jnp.where(shares.max(axis=1) > prior[0], shares.argmax(axis=1), -1)
+    parent = jnp.where(shares.max(axis=1) > prior[0, chosen // m], shares.argmax(axis=1), -1)
     return chosen, gains, parent.astype(jnp.int32)
 
 

@@ -11,7 +11,8 @@ from vtune.space.constraints import MISSES_BEFORE_GIVING_UP, Misses
 _ENUMERATED = 2**16
 """Spaces up to this size are searched whole for what is left once draws find too little."""
 
-_ROUND = 1024
+_ROUND = 4096
+"""Rows drawn at once when the first draws were not enough."""
 
 
 class Fresh:
@@ -60,21 +61,22 @@ class Fresh:
         """
         found = np.empty((0, self._space.dim))
         misses = Misses(self._space.constraints)
-        barren = 0
+        draws, barren = n, 0
         while len(found) < n and barren < MISSES_BEFORE_GIVING_UP:
-            rows = self._space.snap(self._rng.random((max(_ROUND, n - len(found)), self._space.dim)))
-            new = np.flatnonzero(self._new(rows, set()))
-            if self._space.constraints and not (len(self._history) or self._taken):
-                new = new[misses.sieve(self._space.fill(self._space.from_unit(rows[new])))]
+            rows = self._space.snap(self._rng.random((draws, self._space.dim)))
+            rows = rows[self._new(rows, set())]
+            if len(self._history) or self._taken:
+                rows = rows[self._space.satisfies(self._space.from_unit(rows))]
             else:
-                new = new[self._space.satisfies(self._space.from_unit(rows[new]))]
-            found = np.concatenate([found, self._taking(rows[new[: n - len(found)]])])
+                rows = rows[misses.sieve(self._space.fill(self._space.from_unit(rows)))]
+            barren = 0 if len(rows) else barren + draws
+            found = np.concatenate([found, self._taking(rows[: n - len(found)])])
             if len(found) < n and (self._space.size or np.inf) <= _ENUMERATED:
                 left = self._every()
                 left = left[self._new(left, set())]
                 chosen = self._rng.permutation(len(left))[: n - len(found)]
                 return np.concatenate([found, self._taking(left[chosen])])
-            barren = 0 if len(new) else barren + len(rows)
+            draws = max(_ROUND, n - len(found))
         return found
 
     def _new(self, rows: np.ndarray, met: set[bytes]) -> np.ndarray:

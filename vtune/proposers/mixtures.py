@@ -39,20 +39,22 @@ class Settings:
       bad_width: factor on these widths around the others.
       prior: weight of the prior among the good, in trials.
       bad_prior: the same among the others.
+      crossing: chance that a hyperparameter of a candidate is drawn around another good trial than the rest.
       repulsion: weight of a picked or pending configuration among the others.
       rows: told trials that the model looks at.
     """
 
     start: int = 16
     share: float = 0.1
-    least: int = 4
-    most: int = 16
+    least: int = 6
+    most: int = 10
     focuses: tuple[Focus, ...] = (Focus(0.5, 1.0), Focus(1.0, 1.0), Focus(2.0, 1.0))
     weighting: float = 2.0
     width: float = 1.0
     bad_width: float = 1.5
-    prior: float = 0.3
-    bad_prior: float = 0.3
+    prior: float = 1.0
+    bad_prior: float = 1.0
+    crossing: float = 0.3
     repulsion: float = 0.5
     rows: int = 1024
 
@@ -64,8 +66,11 @@ class Mixtures:
     Attributes:
       told: row numbers of the trials used, from best to worst [t].
       rows: units of these, of pending configurations, and padding [k, dim].
-      good: for each focus, weights of the first rows; the prior's is not among them.
-      bad: weights of rows among the others [focuses, k], 0 for the good ones and padding.
+      good: for each focus, weights of the first rows among the good; with that of the prior they sum to 1.
+      good_prior: weight of the prior among the good [focuses].
+      bad: weights of rows among the others [focuses, k], 0 for the good ones and padding; they too sum to 1.
+      bad_prior: weight of the prior among the others [focuses].
+      repulsion: weight of a picked configuration among the others [focuses], beside theirs.
       good_widths: for each focus.
       bad_widths: for each focus.
     """
@@ -73,17 +78,17 @@ class Mixtures:
     told: np.ndarray
     rows: np.ndarray
     good: tuple[np.ndarray, ...]
+    good_prior: np.ndarray
     bad: np.ndarray
+    bad_prior: np.ndarray
+    repulsion: np.ndarray
     good_widths: tuple[Widths, ...]
     bad_widths: tuple[Widths, ...]
 
-    def log_good(self, size: int) -> np.ndarray:
-        """Log weights of the first `size` rows among the good [focuses, size], -inf for none."""
-        return _log(np.stack([np.pad(weights, (0, size - len(weights))) for weights in self.good]))
-
-    def log_bad(self) -> np.ndarray:
-        """Log weights of rows among the others [focuses, k], -inf for none."""
-        return _log(self.bad)
+    def log_good(self) -> np.ndarray:
+        """Log weights of the first rows among the good [focuses, a rung], -inf for none."""
+        size = rung(max(map(len, self.good)))
+        return log(np.stack([np.pad(weights, (0, size - len(weights))) for weights in self.good]))
 
 
 def mix(layout: Layout, settings: Settings, unit: np.ndarray, order: np.ndarray, pending: np.ndarray) -> Mixtures:
@@ -102,12 +107,15 @@ def mix(layout: Layout, settings: Settings, unit: np.ndarray, order: np.ndarray,
     away = pending[-settings.rows :]
     rows = np.concatenate([unit[told], away])
     weights = np.concatenate([shares, np.full(len(away), settings.repulsion)])
-    good, bad, good_widths, bad_widths = [], [], [], []
+    good, good_prior, bad, totals, good_widths, bad_widths = [], [], [], [], [], []
     for focus in settings.focuses:
         count = good_count(len(order), focus, settings)
         ranked = (1.0 - np.arange(count) / count) ** settings.weighting
-        good.append(ranked / ranked.mean())
-        bad.append(np.where(np.arange(len(rows)) < count, 0.0, weights))
+        good.append(ranked / ranked.mean() / (count + settings.prior))
+        good_prior.append(settings.prior / (count + settings.prior))
+        rest = np.where(np.arange(len(rows)) < count, 0.0, weights)
+        totals.append(rest.sum() + settings.bad_prior)
+        bad.append(rest / totals[-1])
         good_widths.append(layout.widths(rows[:count], good[-1], settings.width * focus.width))
         bad_widths.append(good_widths[-1].times(settings.bad_width))
     missing = rung(len(rows)) - len(rows)
@@ -115,7 +123,10 @@ def mix(layout: Layout, settings: Settings, unit: np.ndarray, order: np.ndarray,
         told=told,
         rows=np.pad(rows, ((0, missing), (0, 0)), constant_values=np.nan),
         good=tuple(good),
+        good_prior=np.array(good_prior),
         bad=np.pad(np.stack(bad), ((0, 0), (0, missing))),
+        bad_prior=settings.bad_prior / np.array(totals),
+        repulsion=settings.repulsion / np.array(totals),
         good_widths=tuple(good_widths),
         bad_widths=tuple(bad_widths),
     )
@@ -143,6 +154,7 @@ def thinned(order: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     return order[np.append(np.arange(best), others)], np.append(np.ones(best), np.full(most - best, share))
 
 
-def _log(weights: np.ndarray) -> np.ndarray:
+def log(weights: np.ndarray) -> np.ndarray:
+    """Logs of weights as float32, -inf of 0."""
     with np.errstate(divide="ignore"):
         return np.log(weights).astype(np.float32)

@@ -136,7 +136,14 @@ class Layout:
         return Widths(np.array(lines), tuple(tables))
 
     def draw(
-        self, n: int, rows: np.ndarray, weights: np.ndarray, prior: float, widths: Widths, rng: np.random.Generator
+        self,
+        n: int,
+        rows: np.ndarray,
+        weights: np.ndarray,
+        prior: float,
+        widths: Widths,
+        crossing: float,
+        rng: np.random.Generator,
     ) -> np.ndarray:
         """Draws from a mixture.
 
@@ -149,29 +156,35 @@ class Layout:
           weights: of the kernels [k].
           prior: weight of the prior in the mixture.
           widths: of the kernels.
+          crossing: chance that a hyperparameter takes its kernel from another row than the rest of its draw.
           rng: where the draws come from.
 
         Returns:
           Units [n, dim], snapped.
         """
-        shares = np.append(weights, prior) / (weights.sum() + prior)
-        kernel = rng.choice(len(rows) + 1, size=n, p=shares)
-        units = rng.random((n, self._space.dim))
-        around = kernel < len(rows)
-        centres = rows[np.where(around, kernel, 0)]
-        for column in range(self._space.dim):
-            missing = np.isnan(centres[:, column])
+        shares = weights / weights.sum()
+        dim = self._space.dim
+        around = rng.random(n) >= prior / (weights.sum() + prior)
+        kernel = rng.choice(len(rows), size=(n, 1), p=shares)
+        others = rng.choice(len(rows), size=(n, dim), p=shares)
+        kernel = np.where(rng.random((n, dim)) < crossing, others, kernel)
+        units = rng.random((n, dim))
+        centres = rows[kernel, np.arange(dim)]
+        for column in np.flatnonzero(np.isnan(rows).any(axis=0)).tolist():
             donors = rows[~np.isnan(rows[:, column]), column]
+            missing = np.isnan(centres[:, column])
             if len(donors):
                 centres[missing, column] = donors[rng.integers(len(donors), size=int(missing.sum()))]
-        for place, column in enumerate(self.lines):
-            near = around & ~np.isnan(centres[:, column])
-            units[near, column] = _normal(centres[near, column], widths.lines[place], units[near, column])
+        near = around[:, None] & ~np.isnan(centres)
+        lines = list(self.lines)
+        units[:, lines] = np.where(
+            near[:, lines], _normal(centres[:, lines], widths.lines, units[:, lines]), units[:, lines]
+        )
         for table, chances in zip(self.tables, widths.tables, strict=True):
-            near = around & ~np.isnan(centres[:, table.column])
-            index = self._indices(table, centres[near, table.column])
-            below = np.cumsum(chances, axis=1)[index] < units[near, table.column, None]
-            units[near, table.column] = table.centres[np.minimum(below.sum(axis=1), len(table.centres) - 1)]
+            drawn = np.flatnonzero(near[:, table.column])
+            index = self._indices(table, centres[drawn, table.column])
+            below = np.cumsum(chances, axis=1)[index] < units[drawn, table.column, None]
+            units[drawn, table.column] = table.centres[np.minimum(below.sum(axis=1), len(table.centres) - 1)]
         return self._space.snap(units)
 
     def _indices(self, table: Table, units: np.ndarray) -> np.ndarray:
@@ -193,8 +206,8 @@ def _effective(weights: np.ndarray) -> float:
     return float(weights.sum() ** 2 / (weights**2).sum()) if len(weights) else 0.0
 
 
-def _normal(centres: np.ndarray, width: float, units: np.ndarray) -> np.ndarray:
-    """Quantiles of normals around centres [n], cut off at the ends of the unit interval."""
+def _normal(centres: np.ndarray, width: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Quantiles of normals of widths [lines] around centres [n, lines], cut off at the ends of the unit interval."""
     low, high = ndtr(-centres / width), ndtr((1.0 - centres) / width)
     return np.clip(centres + width * ndtri(low + units * (high - low)), 0.0, 1.0)
 

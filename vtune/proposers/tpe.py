@@ -12,7 +12,7 @@ from vtune.proposers.base import register
 from vtune.proposers.choosing import choose, kernels
 from vtune.proposers.fresh import Fresh
 from vtune.proposers.history import History, rung
-from vtune.proposers.mixtures import Mixtures, Settings, mix
+from vtune.proposers.mixtures import Mixtures, Settings, log, mix
 from vtune.proposers.parzen import Layout
 from vtune.proposers.sobol import Sobol
 from vtune.proposers.standing import standing
@@ -78,8 +78,8 @@ class TPE:
         under_way = self._history.encode(pending)
         rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, self._asked])))
         fresh = Fresh(self._history, under_way, rng)
-        ready = n > 0 and len(self._history) >= self.settings.start
-        rows, origins = self._modelled(n, fresh, under_way, rng) if ready else self._beginning(n, fresh)
+        modelled = n > 0 and len(self._history) >= self.settings.start and self._telling()
+        rows, origins = self._modelled(n, fresh, under_way, rng) if modelled else self._beginning(n, fresh)
         rest = fresh.rest(n - len(rows))
         self._origins = origins + [{"model": "prior"} for _ in range(len(rest))]
         self._asked += len(self._origins)
@@ -119,9 +119,9 @@ class TPE:
         own = {"name": self.name, "seed": self.seed}
         if not isinstance(state, Mapping) or {key: state.get(key) for key in own} != own or "asked" not in state:
             raise ProposerError(f"a state of {self.name!r} must have {own}, asked and history; got {state!r}")
+        asked = whole("asked", state["asked"])
         self._history.restore(state.get("history"))
-        self._asked = whole("asked", state["asked"])
-        self._ordered = 0
+        self._asked, self._ordered = asked, 0
 
     def _beginning(self, n: int, fresh: Fresh) -> tuple[np.ndarray, list[dict[str, Any]]]:
         """Rows [<= n, dim] that cover the space evenly."""
@@ -142,12 +142,12 @@ class TPE:
             layout.points(rows),
             usable,
             layout.points(mixtures.rows),
-            mixtures.log_good(rung(max(map(len, mixtures.good)))),
-            mixtures.log_bad(),
-            np.log([settings.prior, settings.bad_prior]).astype(np.float32),
+            mixtures.log_good(),
+            log(mixtures.bad),
+            log(np.stack([mixtures.good_prior, mixtures.bad_prior])),
             kernels(layout, mixtures.good_widths),
             kernels(layout, mixtures.bad_widths),
-            repulsion=settings.repulsion,
+            log(mixtures.repulsion),
             turn=self._asked % len(settings.focuses),
             n=min(n, int(usable.sum())),
             most=rung(n),
@@ -167,20 +167,24 @@ class TPE:
         settings = self.settings
         size = rung(n) * CANDIDATES // len(settings.focuses)
         drawn = []
-        for weights, widths in zip(mixtures.good, mixtures.good_widths, strict=True):
+        for weights, prior, widths in zip(mixtures.good, mixtures.good_prior, mixtures.good_widths, strict=True):
             centres = mixtures.rows[: len(weights)]
-            rows = self._layout.draw(size, centres, weights, settings.prior, widths, rng)
+            rows = self._layout.draw(size, centres, weights, prior, widths, settings.crossing, rng)
             usable = fresh.sieve(rows)
             for _ in range(_REDRAWS):
                 if 2 * usable.sum() >= size:
                     break
-                others = self._layout.draw(size, centres, weights, settings.prior, widths, rng)
+                others = self._layout.draw(size, centres, weights, prior, widths, settings.crossing, rng)
                 places = np.flatnonzero(~usable)
                 found = np.flatnonzero(fresh.sieve(others))[: len(places)]
                 rows[places[: len(found)]] = others[found]
                 usable[places[: len(found)]] = True
             drawn.append((rows, usable))
         return np.stack([rows for rows, _ in drawn]), np.stack([usable for _, usable in drawn])
+
+    def _telling(self) -> bool:
+        """Whether any told trial is better than another."""
+        return bool(np.ptp(self._history.losses, axis=0).any()) or len(set(self._history.diverged.tolist())) == 2
 
     def _order(self) -> np.ndarray:
         """Told trials from best to worst."""
