@@ -73,6 +73,11 @@ class Traced:
         return sum(int(np.prod(leaf.shape)) * np.dtype(leaf.dtype).itemsize for leaf in self.leaves)
 
     @property
+    def factorises(self) -> bool:
+        """Whether the program calls LAPACK, as QR decompositions and linear solvers do on a CPU."""
+        return "lapack_" in self.lowered.as_text()
+
+    @property
     def convolves(self) -> bool:
         """Whether the program holds convolutions as such."""
         return "stablehlo.convolution" in self.lowered.as_text()

@@ -34,7 +34,8 @@ def fastest(
 
     Convolutions under `vmap` inside a loop are tens of times slower on a CPU than products with a matrix of patches,
     and the patches of one lane fill a core's cache: there patches, one lane after another, are taken at once.
-    Other ways are measured, and only in runs that are long enough.
+    Batched calls of LAPACK wait for each other for ever where two programs run at once on two cores (jaxlib 0.10):
+    such lanes run one after another too. Other ways are measured, and only in runs that are long enough.
 
     Args:
       make: makes an executor that runs by a strategy.
@@ -56,6 +57,11 @@ def fastest(
         candidates = [Strategy(width, "vmap", "patches"), Strategy(1, "host")]
         executor = make(strategy)
         executor.planner.extend(exemplar)
+    elif any_kind and jax.default_backend() == "cpu" and strategy.kind == "vmap" and traced.factorises:
+        executor.close()
+        executor = make(Strategy(strategy.block, "map", strategy.convolutions))
+        executor.planner.extend(exemplar)
+        candidates = []
     return _quickest(make, executor, candidates, exemplar, lane_steps)
 
 
