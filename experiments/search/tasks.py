@@ -92,7 +92,7 @@ def levy(config: Config) -> float:
 
 
 def network(config: Config) -> float:
-    """What the validation error of a network looks like: a valley in log lr that moves with optimizer and batch size."""
+    """Like the validation error of a network: a valley in log lr that moves with optimizer and batch size."""
     lr, width, depth = math.log10(config["lr"]), math.log2(config["width"]), config["depth"]
     valley = {"sgd": -0.8, "momentum": -1.8, "adam": -2.9, "rms": -3.2}[config["optimizer"]]
     valley += 0.4 * math.log2(config["batch"] / 64)

@@ -101,7 +101,7 @@ def test_a_task_of_your_own_counts_what_a_step_costs():
 
 
 def test_lanes_that_are_filled_together_end_together():
-    """Twelve trials of three lengths, mixed, in one block of four lanes: three waves, in which no lane waits for another."""
+    """Twelve trials of three lengths, mixed, in a block of four lanes: three waves, in which no lane waits."""
     space = vtune.Space(envs=vtune.Choice(7, 10, 25))
     study = vtune.tune(
         Silent(cost=lambda hp: hp.envs), space, trials=12, examples=100, eval_every=50, block=4, lanes=4, threads=1,
