@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from vtune.asking import Answer, Asker
 from vtune.engine.lane import LaneTask
 from vtune.engine.lanes import State
 from vtune.errors import ConfigError, ProposerError
-from vtune.executors.local import Copy, LocalExecutor, Seat, Work
+from vtune.executors.local import Copy, LocalExecutor, Work
+from vtune.executors.pool import Seat
 from vtune.judge import Judge
 from vtune.kept import Kept
+from vtune.lineage import Route
+from vtune.live import Configs, Live, Saved
 from vtune.measured import Measured, measured
 from vtune.progress import Display, Status
 from vtune.records import Config, Decision, TrialState
+from vtune.replay import Journey, replayed
 from vtune.schedulers import Recall, Verdict
 from vtune.settings import Settings
 from vtune.store import Commit, Event, Measurements, NewTrial, TrialUpdates
@@ -30,43 +33,24 @@ LOOKAHEAD = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
-    """A measurement that a trial stands for, in place of its last one."""
+class Unfinished:
+    """A trial that was not over when its study was interrupted.
 
-    step: int
-    scores: np.ndarray
-    state: State
+    Attributes:
+      id: its number.
+      config: its configuration, without inactive hyperparameters.
+      route: how its state came to be.
+      step: of its last measurement; 0 if there is none that counts, so that it begins again.
+      saved: step of the measurement that it stands for, if that was saved; else None.
+      paused: whether it was paused.
+    """
 
-
-@dataclass(slots=True)
-class _Live:
+    id: int
     config: Config
-    scores: np.ndarray
-    step: int = 0
-    seat: Seat | None = None
-    began: float = float("nan")
-    saved: Saved | None = None
-
-    @property
-    def stands_for(self) -> np.ndarray:
-        """The scores that the trial would end with now, float64 [objectives]."""
-        return self.scores if self.saved is None else self.saved.scores
-
-
-class _Configs(Mapping[int, Config]):
-    """The configs of trials that are not over, by id."""
-
-    def __init__(self, live: Mapping[int, _Live]):
-        self._live = live
-
-    def __getitem__(self, trial: int) -> Config:
-        return self._live[trial].config
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._live)
-
-    def __len__(self) -> int:
-        return len(self._live)
+    route: Route
+    step: int
+    saved: int | None
+    paused: bool
 
 
 class Loop:
@@ -113,7 +97,7 @@ class Loop:
         self._settings = settings
         self._space = space
         self._metrics = list(metrics)
-        self._proposer = proposer
+        self._asker = Asker(proposer)
         self._executor = executor
         self._writer = writer
         self._take = take
@@ -128,62 +112,42 @@ class Loop:
         self._unknown = np.full(len(self._columns), np.nan)
         self._judge = Judge(scheduler, self._metrics, self._columns, self._signs, settings)
         self._loss = self._metrics.index("loss") if "loss" in self._metrics else self._columns[0]
-        self._learns = getattr(proposer, "learns", True)
-        self._heeds_steps = len(inspect.signature(proposer.tell).parameters) > 2
-        self._asking: tuple[int, Future[list[Config]]] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="vtune-proposer")
-        self._live: dict[int, _Live] = {}
+        self._live: dict[int, Live] = {}
         self._new: list[NewTrial] = []
         self._events: list[Event] = []
         self._changed: dict[int, Config] = {}
-        self._returning: dict[int, int] = {}
-        self._exhausted = False
+        self._unfinished: list[Unfinished] = []
         self._reported = 0
         self._clock = 0
         self.tally = Tally()
 
-    def resume(
-        self,
-        clock: int,
-        asked: int,
-        ended: int,
-        diverged: int,
-        best: float,
-        unfinished: Sequence[Any],
-        scheduler: Any = None,
-    ) -> None:
-        """Takes up a study where its store leaves it: trials that were not over are trained again from their start.
+    def resume(self, clock: int, tally: Tally, unfinished: Sequence[Unfinished], scheduler: Any = None) -> None:
+        """Takes up a study where its store leaves it.
 
         Args:
           clock: the last committed tick.
-          asked: trials that have ids.
-          ended: trials that are over.
-          diverged: of those, the diverged.
-          best: best score so far, lower is better.
-          unfinished: `Trial` records of those that are not over, by id.
+          tally: trials that were asked for, that are over, that diverged, and the best score.
+          unfinished: trials that are not over, by id.
           scheduler: what the scheduler remembered.
         """
         self._judge.restore(scheduler)
         self._clock = clock
-        self.tally = Tally(asked=asked, ended=ended, diverged=diverged, best=best)
+        self.tally = tally
+        self._unfinished = list(unfinished)
         for trial in unfinished:
-            known = self._judge.scheduler is not None and trial.score is not None
-            scores = np.array([trial.metrics[o.metric] for o in self._settings.objectives]) if known else self._unknown
-            self._live[trial.id] = _Live(dict(trial.config), scores, trial.step if known else 0)
-            if known and trial.state == TrialState.WAITING:
-                self._returning[trial.id] = trial.step
-        if unfinished:
-            self._executor.submit([t.id for t in unfinished], self._space.fill([dict(t.config) for t in unfinished]))
+            saved = None if trial.saved is None else Saved(trial.saved, self._unknown, None)
+            self._live[trial.id] = Live(dict(trial.config), self._unknown, trial.step, saved=saved)
 
     def run(self) -> None:
         """Goes around until every trial is over or the proposer has no more."""
         try:
+            self._bring_back()
             while True:
                 self._check()
                 self._refill()
                 if self._executor.live or self._executor.queued:
                     self._ask_ahead()
-                    self._settle(self._executor.tick())
+                    self._settle(self._tick())
                 elif self._executor.parked:
                     self._settle(Work())
                 else:
@@ -191,15 +155,50 @@ class Loop:
                 self._display.show(self._status())
             self._display.show(self._status(), last=True)
         finally:
-            self._thread.shutdown(wait=False, cancel_futures=True)
+            self._asker.close()
 
     def save(self, **fields: Any) -> None:
         """Writes what is still in memory: called once at the end of a run, however it ended."""
         self._commit(None, None, report=dict(self._report(self.tally)), **fields)
 
+    def _tick(self) -> Work:
+        """Trains until something is measured, and counts what was done."""
+        work, tally = self._executor.tick(), self.tally
+        for program, chunk in work.chunks:
+            tally.live_steps += chunk.live * chunk.steps
+            tally.dispatched_steps += chunk.width * chunk.steps
+            tally.device_seconds += chunk.seconds
+            tally.chunks.append((program, chunk.steps, len(chunk.trial) > 0, chunk.seconds))
+        del tally.chunks[:-2048]
+        for shrunk in work.shrunk:
+            self._note("out of memory", blocks=shrunk.blocks, block=shrunk.block, message=shrunk.message)
+        return work
+
+    def _bring_back(self) -> None:
+        """Trains unfinished trials to where they were; those that were paused wait there, the others go on."""
+        begun = {trial.id: trial for trial in self._unfinished if trial.step}
+        stops = {id: {trial.step, trial.step if trial.saved is None else trial.saved} for id, trial in begun.items()}
+        journeys = {id: Journey(trial.route, tuple(sorted(stops[id]))) for id, trial in begun.items()}
+
+        def tick() -> Work:
+            self._check()
+            return self._tick()
+
+        for stop in replayed(self._executor, journeys, self._fill, tick):
+            live, scores = self._live[stop.trial], stop.values.mean(0)[self._columns]
+            if stop.step == begun[stop.trial].saved:
+                live.saved = Saved(stop.step, scores, self._executor.states([stop.trial])[0])
+            if stop.last:
+                live.scores = scores
+                self._executor.park([stop.trial])
+        self._executor.recall([id for id, trial in begun.items() if not trial.paused])
+        fresh = [trial for trial in self._unfinished if not trial.step]
+        if fresh:
+            self._executor.submit([trial.id for trial in fresh], [self._fill(trial.config) for trial in fresh])
+
     @property
     def _closed(self) -> bool:
-        return self._exhausted or self.tally.asked >= self._settings.trials
+        return self._asker.exhausted or self.tally.asked >= self._settings.trials
 
     def _refill(self) -> None:
         room = self._settings.trials - self.tally.asked
@@ -210,38 +209,36 @@ class Loop:
             if number not in seen:
                 self._submit([config], "enqueued", queued=number)
                 room -= 1
-        executor = self._executor
-        if not self._learns and executor.queued >= executor.seats:
+        executor, learns = self._executor, self._asker.learns
+        if not learns and executor.queued >= executor.seats:
             return
-        ahead = 0 if self._learns else max(LOOKAHEAD, executor.seats)
+        ahead = 0 if learns else max(LOOKAHEAD, executor.seats)
         want = min(room, executor.seats + ahead - executor.live - executor.queued)
-        if want > 0 and not self._exhausted:
-            self._propose(want, self._proposer.ask(want, self._pending() if self._learns else ()))
+        if want > 0 and not self._asker.exhausted:
+            self._propose(self._asker.ask(want, self._pending() if learns else ()))
 
     def _ask_ahead(self) -> None:
         """Has the proposer work on configs for the lanes that the coming tick frees, while it trains."""
-        if not self._learns or self._exhausted:
+        if not self._asker.learns or self._asker.exhausted:
             return
         room = self._settings.trials - self.tally.asked
         want = min(room, self._executor.ending - self._executor.queued)
         if want > 0:
-            self._asking = want, self._thread.submit(self._proposer.ask, want, self._pending())
-
-    def _take_asked(self) -> None:
-        if self._asking is not None:
-            (want, asked), self._asking = self._asking, None
-            self._propose(want, asked.result())
+            self._asker.ask_ahead(want, self._pending())
 
     def _pending(self) -> list[Config]:
         return [live.config for live in self._live.values()]
 
-    def _propose(self, want: int, configs: Sequence[Config]) -> None:
-        name = self._proposer.name
-        if len(configs) > want:
-            raise ProposerError(f"{name} was asked for {want} configurations and gave {len(configs)}")
-        self._exhausted = len(configs) < want
-        origins = self._proposer.origins() if hasattr(self._proposer, "origins") else []
-        self._submit(configs, name, why=origins if len(origins) == len(configs) else ())
+    def _propose(self, answer: Answer) -> None:
+        self._submit(answer.configs, self._asker.name, why=answer.reasons)
+
+    def _take_answer(self) -> Exception | None:
+        """Queues what the proposer found while lanes trained; an error of its own is given back, for later."""
+        try:
+            self._propose(self._asker.answer())
+        except Exception as error:
+            return error
+        return None
 
     def _submit(
         self,
@@ -263,19 +260,16 @@ class Loop:
         self.tally.asked += len(checked)
         ids = list(range(first, first + len(checked)))
         for trial, config in zip(ids, checked, strict=True):
-            self._live[trial] = _Live(config, self._unknown)
+            self._live[trial] = Live(config, self._unknown)
             self._new.append(NewTrial(trial, config, origin, queued))
         for trial, reason in zip(ids, why, strict=False):
             self._note("proposed", trial=trial, **reason)
         self._executor.submit(ids, self._space.fill(checked))
 
     def _settle(self, work: Work) -> None:
-        self._count(work)
-        for shrunk in work.shrunk:
-            self._note("out of memory", blocks=shrunk.blocks, block=shrunk.block, message=shrunk.message)
         rows = self._measured(work)
         scores = rows.values[:, self._columns]
-        diverged = ~rows.finite | ~np.isfinite(scores).all(axis=1) | ~np.isfinite(rows.values[:, self._loss])
+        diverged = self._diverged(rows)
         complete = ~diverged & rows.complete
         known = np.flatnonzero(~diverged)
         for place in known.tolist():
@@ -283,35 +277,34 @@ class Loop:
             live.step, live.scores = int(rows.step[place]), scores[place]
         paused = self._executor.parked
         verdict = self._judge.verdict(
-            rows, complete | diverged, diverged, paused, _Configs(self._live), self.tally.asked, self._closed
+            rows, complete | diverged, diverged, paused, Configs(self._live), self.tally.asked, self._closed
         )
         self._save(rows, np.flatnonzero(verdict.save & ~diverged), scores)
         ends = self._ends(rows, verdict, diverged, complete, paused)
         self._keep([trial for trial, state in ends.items() if state == TrialState.COMPLETE])
-        if self._asking is not None:
-            wait([self._asking[1]])
+        self._asker.wait()
         self._tell(ends)
+        failure = self._take_answer()
         copies = self._copies(rows, verdict)
-        updates = self._updates(work.seats, ends, rows.trial[verdict.action == Decision.PAUSE].tolist())
+        updates = self._updates(work.seats, ends, rows, verdict)
         self._commit(updates, Measurements(rows.trial[known], rows.step[known], self._stored(rows.of(known))))
         self._carry_out(rows, verdict, ends, copies)
         for trial in ends:
             del self._live[trial]
-        self._take_asked()
+        if failure is not None:
+            raise failure
 
     def _measured(self, work: Work) -> Measured:
-        """What a tick measured, without what trials measure again that had to start anew.
+        """What a tick measured, up to where trials diverged, without what is measured again after a new start."""
+        spreads = len(self._columns) if self._executor.replicas > 1 else 0
+        chunks = [chunk for _, chunk in work.chunks]
+        rows = measured(chunks, len(self._metrics) - spreads, self._executor.replicas)
+        rows = rows.of(rows.step > np.array([self._live[trial].step for trial in rows.trial.tolist()], np.int64))
+        return rows.until(self._diverged(rows))
 
-        Those that were paused before the run was interrupted are paused again where they were.
-        """
-        replicas = self._executor.replicas
-        spreads = len(self._columns) if replicas > 1 else 0
-        rows = measured([chunk for _, chunk in work.chunks], len(self._metrics) - spreads, replicas)
-        back = [t for t, step in zip(rows.trial.tolist(), rows.step, strict=True) if self._returning.get(t) == step]
-        self._executor.park(back)
-        for trial in back:
-            del self._returning[trial]
-        return rows.of(rows.step > np.array([self._live[trial].step for trial in rows.trial.tolist()], np.int64))
+    def _diverged(self, rows: Measured) -> np.ndarray:
+        values = rows.values[:, [*self._columns, self._loss]]
+        return np.asarray(~rows.finite | ~np.isfinite(values).all(axis=1))
 
     def _stored(self, rows: Measured) -> np.ndarray:
         """The values that are stored: the metrics, and with folds or seeds the spread of what is tuned."""
@@ -320,15 +313,6 @@ class Loop:
             if self._executor.replicas == 1
             else np.concatenate([rows.values, rows.spread[:, self._columns]], axis=1)
         )
-
-    def _count(self, work: Work) -> None:
-        tally, width = self.tally, self._executor.strategy.block
-        for program, chunk in work.chunks:
-            tally.live_steps += chunk.live * chunk.steps
-            tally.dispatched_steps += width * chunk.steps
-            tally.device_seconds += chunk.seconds
-            tally.chunks.append((program, chunk.steps, len(chunk.trial) > 0, chunk.seconds))
-        del tally.chunks[:-2048]
 
     def _save(self, rows: Measured, places: np.ndarray, scores: np.ndarray) -> None:
         """Keeps the states of trials whose measurement is what they stand for until a later one is saved."""
@@ -369,11 +353,14 @@ class Loop:
 
     def _state(self, trial: int) -> tuple[LaneTask, State]:
         saved = self._live[trial].saved
-        state = self._executor.states([trial])[0] if saved is None else saved.state
-        return self._executor.task_of(trial), state
+        state = None if saved is None else saved.state
+        return self._executor.task_of(trial), self._executor.states([trial])[0] if state is None else state
 
     def _filled(self, trial: int) -> Config:
-        return self._space.fill([self._live[trial].config])[0]
+        return self._fill(self._live[trial].config)
+
+    def _fill(self, config: Config) -> Config:
+        return self._space.fill([config])[0]
 
     def _tell(self, ends: Mapping[int, TrialState]) -> None:
         if not ends:
@@ -381,35 +368,37 @@ class Loop:
         rows = [self._live[trial] for trial in ends]
         scores = np.array([live.stands_for for live in rows]) * self._signs
         scores[[state == TrialState.DIVERGED for state in ends.values()]] = np.nan
-        steps = (np.array([live.step for live in rows]),) if self._heeds_steps else ()
-        configs = [live.config for live in rows]
-        self._proposer.tell(configs, scores[:, 0] if scores.shape[1] == 1 else scores, *steps)
+        steps = np.array([live.step for live in rows])
+        self._asker.tell([live.config for live in rows], scores[:, 0] if scores.shape[1] == 1 else scores, steps)
 
     def _updates(
-        self, seats: Sequence[Seat], ends: Mapping[int, TrialState], paused: Sequence[int]
+        self, seats: Sequence[Seat], ends: Mapping[int, TrialState], rows: Measured, verdict: Verdict
     ) -> TrialUpdates | None:
+        """How trials stand now. One that is recalled counts as running although it still waits for a lane."""
         now = time.time()
         for seat in seats:
             live = self._live[seat.trial]
             live.seat, live.began = seat, now if np.isnan(live.began) else live.began
-        state = {seat.trial: TrialState.RUNNING for seat in seats}
-        state |= dict.fromkeys(paused, TrialState.WAITING)
+        recalled = [] if verdict.recall is None else verdict.recall.trial.tolist()
+        running = [*(seat.trial for seat in seats), *rows.trial.tolist(), *recalled]
+        state = dict.fromkeys(running, TrialState.RUNNING)
+        state |= dict.fromkeys(rows.trial[verdict.action == Decision.PAUSE].tolist(), TrialState.WAITING)
         state |= ends
         if not state:
             return None
         ids = sorted(state)
-        rows = [self._live[trial] for trial in ids]
+        lives = [self._live[trial] for trial in ids]
         self.tally.ended += len(ends)
         self.tally.diverged += sum(end == TrialState.DIVERGED for end in ends.values())
         return TrialUpdates(
             id=ids,
             state=[str(state[trial]) for trial in ids],
-            step=[live.step if live.saved is None else live.saved.step for live in rows],
-            score=[float(live.stands_for[0]) for live in rows],
-            program=[live.seat.program if live.seat else -1 for live in rows],
-            block=[live.seat.block if live.seat else -1 for live in rows],
-            lane=[live.seat.lane if live.seat else -1 for live in rows],
-            started=[live.began for live in rows],
+            step=[live.step if live.saved is None else live.saved.step for live in lives],
+            score=[float(live.stands_for[0]) for live in lives],
+            program=[live.seat.program if live.seat else -1 for live in lives],
+            block=[live.seat.block if live.seat else -1 for live in lives],
+            lane=[live.seat.lane if live.seat else -1 for live in lives],
+            started=[live.began for live in lives],
             finished=[now if trial in ends else float("nan") for trial in ids],
         )
 
@@ -421,12 +410,13 @@ class Loop:
         places = np.flatnonzero(np.concatenate([verdict.action, recall.action]) == Decision.COPY).tolist()
         pairs = [(int(trials[place]), int(sources[place])) for place in places]
         configs = [verdict.configs.get(trial, self._live[source].config) for trial, source in pairs]
-        steps = [self._live[source].step for _, source in pairs]
-        for (trial, source), config, step in zip(pairs, configs, steps, strict=True):
+        stand = [(self._live[source].step, self._live[source].scores) for _, source in pairs]
+        for (trial, source), config, (step, scores) in zip(pairs, configs, stand, strict=True):
             live = self._live[trial]
-            live.config, live.step, live.saved = self._space.validate(config), step, None
+            before, live.config = live.config, self._space.validate(config)
+            live.step, live.scores, live.saved = step, scores, None
             self._changed[trial] = live.config
-            self._note("copy", trial=trial, source=source, step=step, config=live.config)
+            self._note("copy", trial=trial, source=source, step=step, before=before, config=live.config)
         return [Copy(trial, source, self._filled(trial)) for trial, source in pairs]
 
     def _carry_out(self, rows: Measured, verdict: Verdict, ends: Mapping[int, TrialState], copies: list[Copy]) -> None:
@@ -442,7 +432,8 @@ class Loop:
 
     def _commit(self, updates: TrialUpdates | None, measurements: Measurements | None, **fields: Any) -> None:
         self._clock += 1
-        choices = {**self._choices, "proposer": self._proposer.state(), "scheduler": self._judge.state()}
+        saved = [trial for trial, live in self._live.items() if live.saved is not None]
+        choices = {**self._choices, "proposer": self._asker.state(), "scheduler": self._judge.state(), "saved": saved}
         if len(self._executor.planner.compiled) != self._reported:
             self._reported = len(self._executor.planner.compiled)
             fields.setdefault("report", dict(self._report(self.tally)))

@@ -11,8 +11,27 @@ from vtune.engine.lanes import Chunk
 
 
 @dataclass(frozen=True, slots=True)
+class Replicas:
+    """Trials that were measured, by their ids and steps, with a row for each of their folds and seeds.
+
+    Attributes:
+      trial: ids, int64 [n].
+      step: steps done, int64 [n].
+      values: metrics, float64 [n, replicas, metrics].
+      finite: whether the floating state of every replica is finite, bool [n].
+      share: of its steps that the trial has done, float64 [n].
+    """
+
+    trial: np.ndarray
+    step: np.ndarray
+    values: np.ndarray
+    finite: np.ndarray
+    share: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
-    """Trials that were measured, in the order of their ids.
+    """Trials that were measured, by their ids and steps.
 
     Attributes:
       trial: ids, int64 [n].
@@ -35,6 +54,11 @@ class Measured:
         """Whether the trial has done all its steps, bool [n]."""
         return np.asarray(self.share >= 1)
 
+    def until(self, ended: np.ndarray) -> Measured:
+        """Without the rows of trials after the first in which they have ended, bool [n]."""
+        before = np.cumsum(ended) - ended
+        return self.of(before == before[np.searchsorted(self.trial, self.trial)])
+
     def of(self, rows: np.ndarray) -> Measured:
         """Some of the trials, by a mask or by indices."""
         return Measured(
@@ -43,32 +67,43 @@ class Measured:
         )  # fmt: skip
 
 
+def replicas_together(chunks: Sequence[Chunk], replicas: int) -> Replicas:
+    """Puts the replicas of trials side by side.
+
+    Args:
+      chunks: of blocks; the replicas of a trial are all in one of them, and a trial may be measured in several.
+      replicas: lanes of a trial.
+    """
+
+    def joined(name: str, kind: type) -> np.ndarray:
+        parts = [getattr(chunk, name) for chunk in chunks]
+        return np.concatenate(parts).astype(kind) if parts else np.empty(0, kind)
+
+    order = np.lexsort((joined("replica", np.int64), joined("step", np.int64), joined("trial", np.int64)))
+
+    def grouped(name: str, kind: type) -> np.ndarray:
+        values = joined(name, kind)[order]
+        return values.reshape(-1, replicas, *values.shape[1:])
+
+    return Replicas(
+        trial=grouped("trial", np.int64)[:, 0],
+        step=grouped("step", np.int64)[:, 0],
+        values=grouped("values", np.float64),
+        finite=np.asarray(grouped("finite", bool).all(1)),
+        share=grouped("share", np.float64)[:, 0],
+    )
+
+
 def measured(chunks: Sequence[Chunk], metrics: int, replicas: int = 1) -> Measured:
     """Puts together what chunks measured.
 
     Args:
-      chunks: of different blocks; the replicas of a trial are all in one of them.
+      chunks: see `replicas_together`.
       metrics: how many each measures.
       replicas: lanes of a trial.
     """
-
-    def joined(name: str, kind: type, *shape: int) -> np.ndarray:
-        empty: np.ndarray = np.empty((0, *shape), kind)
-        return np.concatenate([empty, *[getattr(chunk, name) for chunk in chunks]]).astype(kind)
-
-    order = np.lexsort((joined("replica", np.int64), joined("trial", np.int64)))
-
-    def grouped(name: str, kind: type, *shape: int) -> np.ndarray:
-        return joined(name, kind, *shape)[order].reshape(-1, replicas, *shape)
-
-    values = grouped("values", np.float64, metrics)
+    rows = replicas_together(chunks, replicas)
+    values = rows.values.reshape(len(rows.trial), replicas, metrics)
     with np.errstate(invalid="ignore"):
         mean, spread = values.mean(1), values.std(1)
-    return Measured(
-        trial=grouped("trial", np.int64)[:, 0],
-        step=grouped("step", np.int64)[:, 0],
-        values=mean,
-        spread=spread,
-        finite=np.asarray(grouped("finite", bool).all(1)),
-        share=grouped("share", np.float64)[:, 0],
-    )
+    return Measured(rows.trial, rows.step, mean, spread, rows.finite, rows.share)

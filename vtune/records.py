@@ -94,3 +94,22 @@ class Decision(enum.IntEnum):
     COPY = 2
     PAUSE = 3
     FINISH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """A stretch of a trial's training: trials that go on from copies of others have several.
+
+    Attributes:
+      until: the step at which it ends.
+      trial: whose keys were drawn.
+      config: the configuration that was trained.
+
+    Example:
+      >>> Leg(until=100, trial=7, config={"lr": 0.1}).trial
+      7
+    """
+
+    until: int
+    trial: int
+    config: Mapping[str, Any]

@@ -28,9 +28,10 @@ from vtune.hyper import PlainHP
 from vtune.interrupts import Interrupts
 from vtune.judge import study_info
 from vtune.kept import Kept, KeptState
-from vtune.loop import Loop
+from vtune.lineage import Route, routes, until
+from vtune.loop import Loop, Unfinished
 from vtune.progress import Display
-from vtune.records import Config, TrialState
+from vtune.records import Config, Trial, TrialState
 from vtune.replicas import averaged, divided, stacked
 from vtune.report import Explanation
 from vtune.results import SavedStudy
@@ -186,16 +187,17 @@ class Study(SavedStudy):
         return super().best_params(number) if kept is None else self._variables(kept)
 
     def retrain(self, trial: int) -> Any:
-        """Trains one trial again, alone, and returns its variables, for trials whose variables were not kept."""
-        config = self._given_space.fill([dict(self.trial(trial).config)])[0]
+        """Trains one trial again, alone, to the step that its score is of, and returns its variables."""
+        step = self.trial(trial).step
+        route = until(self._filled_routes([trial])[0], step) if step else self._filled_routes([trial])[0]
         data = jax.device_put(self.task.data)
-        states = [self._alone(trial, config, replica)[1] for replica in range(self.settings.replicas)]
-        return stacked([_hand_out(self.task, config, state, data) for state in states])
+        states = [self._alone(route, replica)[1] for replica in range(self.settings.replicas)]
+        return stacked([_hand_out(self.task, route[-1].config, state, data) for state in states])
 
     def verify(self, n: int = 8) -> Verification:
         """Trains n of the ended trials again, each alone and with plain Python values, and compares the curves.
 
-        Trials that went on from a copy of another are left out.
+        Trials that went on from a copy of another are trained again as they came about.
 
         Args:
           n: how many; spread evenly over the trials that have measurements.
@@ -204,17 +206,17 @@ class Study(SavedStudy):
           The differences, by trial and metric; `.largest` is the largest of all.
         """
         curves = self.curves()
-        copied = [event.detail["trial"] for event in self._reader.events(self._study) if event.kind == "copy"]
-        measured = np.setdiff1d(curves["trial"], copied)
+        measured = curves["trial"].unique()
         if not len(measured):
             raise ResultError(f"study {self.name!r} has no measurements to verify yet")
         count = min(whole("n", n, 1), len(measured))
-        chosen = measured[np.linspace(0, len(measured) - 1, count).round().astype(int)]
+        chosen = measured[np.linspace(0, len(measured) - 1, count).round().astype(int)].tolist()
         alone = {}
-        for trial in chosen.tolist():
-            config = self._given_space.fill([dict(self.trial(trial).config)])[0]
-            replicas = [self._alone(trial, config, replica)[0] for replica in range(self.settings.replicas)]
+        for trial, route in zip(chosen, self._filled_routes(chosen), strict=True):
+            replicas = [self._alone(route, replica)[0] for replica in range(self.settings.replicas)]
             alone[trial] = averaged(replicas, self.settings.spreads)
+            begun = route[-2].until if len(route) > 1 else 0
+            curves = curves[(curves["trial"] != trial) | (curves["step"] > begun)]
         return compare(curves[curves["trial"].isin(chosen)], alone)
 
     def close(self) -> None:
@@ -223,11 +225,19 @@ class Study(SavedStudy):
         self._reader.close()
         self._writer.close()
 
-    def _alone(self, trial: int, config: Mapping[str, Any], replica: int) -> Any:
+    def _alone(self, route: Route, replica: int) -> Any:
         return train_alone(
-            self.task, config, run=self._run, seed=self.settings.seed, trial=trial, rng_name=self.settings.rng,
-            replica=replica, folds=self.settings.folds, clock=self._clock,
+            self.task, route, run=self._run, seed=self.settings.seed, rng_name=self.settings.rng, replica=replica,
+            folds=self.settings.folds, clock=self._clock,
         )  # fmt: skip
+
+    def _filled_routes(self, trials: Sequence[int]) -> list[Route]:
+        """How the states of trials came to be, with filled configs."""
+        ways = self._routes()
+        return [
+            tuple(dataclasses.replace(leg, config=self._given_space.fill([dict(leg.config)])[0]) for leg in ways[trial])
+            for trial in trials
+        ]
 
     def _open(self, name: str, resume: bool) -> StudyRecord:
         wanted = StudyRecord(
@@ -341,17 +351,33 @@ class Study(SavedStudy):
             score = self.best.score
         except ResultError:
             score = None
-        best = float("inf") if score is None else score * self.settings.objectives[0].sign
-        ended = sum(count for state, count in counts.items() if TrialState(state).terminal)
-        loop.resume(
-            record.clock,
-            sum(counts.values()),
-            ended,
-            counts.get(TrialState.DIVERGED, 0),
-            best,
-            unfinished,
-            record.choices.get("scheduler"),
+        tally = Tally(
+            asked=sum(counts.values()),
+            ended=sum(count for state, count in counts.items() if TrialState(state).terminal),
+            diverged=counts.get(TrialState.DIVERGED, 0),
+            best=float("inf") if score is None else score * self.settings.objectives[0].sign,
         )
+        loop.resume(record.clock, tally, self._unfinished(record, unfinished), record.choices.get("scheduler"))
+
+    def _unfinished(self, record: StudyRecord, trials: Sequence[Trial]) -> list[Unfinished]:
+        """What is known of trials that are not over; without a scheduler they begin again."""
+        if self._scheduler is None:
+            return [Unfinished(trial.id, dict(trial.config), (), 0, None, False) for trial in trials]
+        saved = set(record.choices.get("saved", ()))
+        ways = self._routes()
+        last = self._reader.curves(self._study, saved).groupby("trial")["step"].max()
+        return [
+            Unfinished(
+                trial.id, dict(trial.config), ways[trial.id], int(last[trial.id]) if trial.id in saved else trial.step,
+                trial.step if trial.id in saved else None, trial.state == TrialState.WAITING,
+            )
+            for trial in trials
+        ]  # fmt: skip
+
+    def _routes(self) -> dict[int, Route]:
+        """How each trial's state came to be."""
+        configs = {trial.id: dict(trial.config) for trial in self._reader.trials(self._study)}
+        return routes(self._reader.events(self._study), configs)
 
     def _explanation(self, executor: LocalExecutor, tally: Tally) -> Explanation:
         return explanation(

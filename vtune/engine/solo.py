@@ -5,7 +5,7 @@ What a batch of lanes computes must equal this; `Study.verify` and the contract 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -14,17 +14,17 @@ import numpy as np
 
 from vtune import rng
 from vtune.hyper import PlainHP
+from vtune.records import Leg
 from vtune.tasks.base import Run
 from vtune.tasks.budget import Clock, length, next_mark
 
 
 def train_alone(
     task: Any,
-    config: Mapping[str, Any],
+    route: Sequence[Leg],
     *,
     run: Run,
     seed: int,
-    trial: int,
     rng_name: str = "pcg",
     replica: int = 0,
     folds: int = 1,
@@ -34,10 +34,9 @@ def train_alone(
 
     Args:
       task: the task, already told of the run.
-      config: a filled config.
+      route: whose keys and which filled configs train it, up to which steps; the last leg goes to the trial's end.
       run: the budget of a trial.
       seed: the study's seed.
-      trial: the trial's id.
       rng_name: generator of the keys.
       replica: which of the trial's folds and seeds.
       folds: how many parts the data are divided into.
@@ -46,12 +45,34 @@ def train_alone(
     Returns:
       (step, metrics) of every measurement, and the final state.
     """
-    hp = PlainHP(config)
-    key = rng.trial_key(rng.study_key(seed, rng_name), trial, replica)
     data = jax.device_put(task.data)
     data = data if folds == 1 else jax.jit(task.fold)(data, replica % folds)
-    state = task.init(hp, data, rng.step_key(key, "init"))
-    definition = jax.tree.structure(state)
+    leaves: list[Any] = []
+    curve: list[tuple[int, dict[str, float]]] = []
+    since: list[Any] = []
+    done = 0
+    for leg in route:
+        hp = PlainHP(leg.config)
+        key = rng.trial_key(rng.study_key(seed, rng_name), leg.trial, replica)
+        fresh = task.init(hp, data, rng.step_key(key, "init"))
+        definition, leaves = jax.tree.structure(fresh), leaves or jax.tree.leaves(fresh)
+        step, evaluate = _jitted(task, hp, key, definition)
+        whole = length(task, run, leg.config, clock)
+        while done < min(leg.until, whole.steps):
+            mark = int(next_mark(done, whole.steps, whole.every))
+            leaves, metrics = step(leaves, jnp.uint32(done), data)
+            since.append(metrics)
+            done += 1
+            if done == mark or done in whole.also:
+                measured = evaluate(leaves, jnp.uint32(done), data)
+                averages = {name: _mean([m[name] for m in since]) for name in since[0]}
+                curve.append((done, averages | {name: float(value) for name, value in measured.items()}))
+                since = []
+    return curve, jax.tree.unflatten(definition, leaves)
+
+
+def _jitted(task: Any, hp: Any, key: Any, definition: Any) -> tuple[Any, Any]:
+    """A step and a measurement of the leaves of a state, under plain hyperparameters and a trial's key."""
 
     @jax.jit
     def step(leaves: Any, step: Any, data: Any) -> Any:
@@ -64,21 +85,7 @@ def train_alone(
         state = jax.tree.unflatten(definition, leaves)
         return task.evaluate(hp, state, data, rng.step_key(key, "evaluate", step))
 
-    leaves = jax.tree.leaves(state)
-    curve: list[tuple[int, dict[str, float]]] = []
-    since: list[Any] = []
-    whole = length(task, run, config, clock)
-    mark = int(next_mark(0, whole.steps, whole.every))
-    for done in range(whole.steps):
-        leaves, metrics = step(leaves, jnp.uint32(done), data)
-        since.append(metrics)
-        if done + 1 == mark or done + 1 in whole.also:
-            measured = evaluate(leaves, jnp.uint32(done + 1), data)
-            averages = {name: _mean([m[name] for m in since]) for name in since[0]}
-            curve.append((done + 1, averages | {name: float(value) for name, value in measured.items()}))
-            since = []
-            mark = int(next_mark(done + 1, whole.steps, whole.every))
-    return curve, jax.tree.unflatten(definition, leaves)
+    return step, evaluate
 
 
 def _mean(values: list[Any]) -> float:
