@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from nn.cases import CAPS, CASES, QUICK, RUNS, STEPS, WIDTHS, packed, small
+from nn.packed_cases import CAPS, CASES, QUICK, RUNS, STEPS, WIDTHS, packed, small
 
 LOSSES = {"sgd": 2e-4, "adam": 2e-4, "clipped": 2e-3}
 """Relative tolerance of each of the 50 losses, which fall by up to five orders of magnitude."""

@@ -17,6 +17,8 @@ from vtune.space import Space
 SMALLEST = 64
 """The first rung of the ladder of sizes; each further one is four times as large."""
 
+_DIGITS = 12
+"""Decimals by which rows are told apart: a value and the logarithm it comes back from differ in the last bits."""
 _SEGMENT = 1024
 """Rows that are stored together; a full segment is written as text once."""
 
@@ -223,7 +225,7 @@ def rung(n: int, smallest: int = SMALLEST) -> int:
 
 def keys(rows: np.ndarray) -> list[bytes]:
     """What stands for each row [n, dim] in a set or a dict."""
-    data = np.ascontiguousarray(rows).tobytes()
+    data = np.ascontiguousarray(np.round(rows, _DIGITS) + 0.0).tobytes()
     width = rows.shape[1] * rows.itemsize
     return [data[start : start + width] for start in range(0, len(data), width)]
 
