@@ -74,6 +74,15 @@ def test_a_state_taken_through_json_goes_on_identically(name, space, constrained
 
 
 @every_proposer
+def test_the_state_of_the_beginning_leads_back_to_it(name):
+    proposer = proposers.make(name, SPACE, 0)
+    beginning = proposer.state()
+    configs = proposer.ask(5)
+    proposer.restore(beginning)
+    assert proposer.ask(5) == configs
+
+
+@every_proposer
 @pytest.mark.parametrize("score", [1.0, math.nan, math.inf])
 def test_scores_that_say_nothing_are_no_obstacle(name, score):
     proposer = proposers.make(name, SPACE, 0)

@@ -30,8 +30,8 @@ class Settings:
 
     Attributes:
       start: told trials from which on the model proposes.
-      share: share of the told trials that are good.
-      least: good trials at least, of those that are told.
+      root: good trials for each root of the number told, as in hyperopt (Bergstra et al., 2013).
+      least: good trials at least, if twice as many are told.
       most: good trials at most, before a focus multiplies them.
       focuses: ways to look at the trials.
       weighting: power with which the weight of a good trial falls with its rank.
@@ -45,9 +45,9 @@ class Settings:
     """
 
     start: int = 16
-    share: float = 0.1
-    least: int = 6
-    most: int = 10
+    root: float = 0.625
+    least: int = 8
+    most: int = 64
     focuses: tuple[Focus, ...] = (Focus(0.5, 1.0), Focus(1.0, 1.0), Focus(2.0, 1.0))
     weighting: float = 2.0
     width: float = 1.0
@@ -134,7 +134,7 @@ def mix(layout: Layout, settings: Settings, unit: np.ndarray, order: np.ndarray,
 
 def good_count(trials: int, focus: Focus, settings: Settings) -> int:
     """How many of so many trials are good."""
-    wished = min(max(settings.share * trials, min(settings.least, trials / 2)), settings.most)
+    wished = min(max(settings.root * trials**0.5, min(settings.least, trials / 2)), settings.most)
     return max(1, min(math.ceil(wished * focus.good), trials))
 
 

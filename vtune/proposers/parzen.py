@@ -29,6 +29,9 @@ NARROWEST = 0.003
 _ANY = 0.02
 """Share of the prior in the tables of numbers."""
 
+_OTHER = 0.1
+"""Share of the prior in the tables of choices, however many rows there are."""
+
 _PRIOR_SPREAD = 12**-0.5
 """Standard deviation of the prior of a number."""
 
@@ -220,6 +223,6 @@ def _steps(centres: np.ndarray, width: float) -> np.ndarray:
 
 
 def _choices(count: int, rows: float) -> np.ndarray:
-    """Chances of values without an order, [count, count]: a row counts as much as all draws of it but one."""
-    off = 1.0 / (rows + 1.0)
+    """Chances of values without an order, [count, count]: as if rows had been seen beside one draw of the prior."""
+    off = max(1.0 / (rows + 1.0), _OTHER)
     return np.full((count, count), off / count) + (1.0 - off) * np.eye(count)

@@ -72,7 +72,8 @@ class Sobol(Walk):
             return np.concatenate([self.points(0, 1), self.points(1, n - 1)])
         if self._engine.num_generated != start:
             self._engine.reset()
-            self._engine.fast_forward(start)
+            if start:
+                self._engine.fast_forward(start)
         return self._engine.random(n)
 
     @cached_property
