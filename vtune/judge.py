@@ -53,20 +53,22 @@ class Judge:
         configs: Mapping[int, Config],
         asked: int,
         closed: bool,
+        idle: bool,
     ) -> Verdict:
         """What becomes of trials; those that are over go on as far as the verdict is concerned.
 
         Args:
-          rows: what was measured; none when nothing trains and trials are paused.
+          rows: what was measured; without any the scheduler is asked only if the study is idle.
           over: which of them end whatever is decided, bool [n].
           diverged: which of those diverged, bool [n].
           paused: ids of trials that were paused before.
           configs: of all trials that are not over, by id.
           asked: how many trials have an id.
           closed: whether there will be no more.
+          idle: whether nothing trains and nothing waits for a lane.
         """
-        if self.scheduler is None:
-            n = len(rows.trial)
+        n = len(rows.trial)
+        if self.scheduler is None or not (n or idle):
             return Verdict.of(np.full(n, Decision.CONTINUE), save=np.zeros(n, bool))
         scores = np.where(diverged[:, None], np.nan, rows.values[:, self._columns] * self._signs)
         report = Report(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from vtune.live import Configs, Live, Saved
 from vtune.measured import Measured, measured
 from vtune.progress import Display, Status
 from vtune.records import Config, Decision, TrialState
-from vtune.replay import Journey, replayed
+from vtune.replay import Journey, Stop, replayed
 from vtune.schedulers import Recall, Verdict
 from vtune.settings import Settings
 from vtune.store import Commit, Event, Measurements, NewTrial, TrialUpdates
@@ -143,13 +143,12 @@ class Loop:
         try:
             self._bring_back()
             while True:
-                self._check()
                 self._refill()
                 if self._executor.live or self._executor.queued:
                     self._ask_ahead()
                     self._settle(self._tick())
                 elif self._executor.parked:
-                    self._settle(Work())
+                    self._settle(Work(), idle=True)
                 else:
                     break
                 self._display.show(self._status())
@@ -161,8 +160,13 @@ class Loop:
         """Writes what is still in memory: called once at the end of a run, however it ended."""
         self._commit(None, None, report=dict(self._report(self.tally)), **fields)
 
+    def again(self, journeys: Mapping[int, Journey]) -> Iterator[Stop]:
+        """Trains trials again from their beginning, as `replayed` does, and counts what was done."""
+        return replayed(self._executor, journeys, self._fill, self._tick)
+
     def _tick(self) -> Work:
         """Trains until something is measured, and counts what was done."""
+        self._check()
         work, tally = self._executor.tick(), self.tally
         for program, chunk in work.chunks:
             tally.live_steps += chunk.live * chunk.steps
@@ -179,12 +183,7 @@ class Loop:
         begun = {trial.id: trial for trial in self._unfinished if trial.step}
         stops = {id: {trial.step, trial.step if trial.saved is None else trial.saved} for id, trial in begun.items()}
         journeys = {id: Journey(trial.route, tuple(sorted(stops[id]))) for id, trial in begun.items()}
-
-        def tick() -> Work:
-            self._check()
-            return self._tick()
-
-        for stop in replayed(self._executor, journeys, self._fill, tick):
+        for stop in self.again(journeys):
             live, scores = self._live[stop.trial], stop.values.mean(0)[self._columns]
             if stop.step == begun[stop.trial].saved:
                 live.saved = Saved(stop.step, scores, self._executor.states([stop.trial])[0])
@@ -266,7 +265,8 @@ class Loop:
             self._note("proposed", trial=trial, **reason)
         self._executor.submit(ids, self._space.fill(checked))
 
-    def _settle(self, work: Work) -> None:
+    def _settle(self, work: Work, idle: bool = False) -> None:
+        """Decides on what was measured, tells and writes it; idle if nothing trains and only paused trials are left."""
         rows = self._measured(work)
         scores = rows.values[:, self._columns]
         diverged = self._diverged(rows)
@@ -277,10 +277,10 @@ class Loop:
             live.step, live.scores = int(rows.step[place]), scores[place]
         paused = self._executor.parked
         verdict = self._judge.verdict(
-            rows, complete | diverged, diverged, paused, Configs(self._live), self.tally.asked, self._closed
+            rows, complete | diverged, diverged, paused, Configs(self._live), self.tally.asked, self._closed, idle
         )
         self._save(rows, np.flatnonzero(verdict.save & ~diverged), scores)
-        ends = self._ends(rows, verdict, diverged, complete, paused)
+        ends = self._ends(rows, verdict, diverged, complete, paused, idle)
         self._keep([trial for trial, state in ends.items() if state == TrialState.COMPLETE])
         self._asker.wait()
         self._tell(ends)
@@ -321,7 +321,13 @@ class Loop:
             self._live[trial].saved = Saved(int(rows.step[place]), scores[place], state)
 
     def _ends(
-        self, rows: Measured, verdict: Verdict, diverged: np.ndarray, complete: np.ndarray, paused: Sequence[int]
+        self,
+        rows: Measured,
+        verdict: Verdict,
+        diverged: np.ndarray,
+        complete: np.ndarray,
+        paused: Sequence[int],
+        idle: bool,
     ) -> dict[int, TrialState]:
         """How trials end now, by id."""
         ends = {}
@@ -338,7 +344,7 @@ class Loop:
             action = recalled.get(trial)
             if action == Decision.FINISH:
                 ends[trial] = TrialState.COMPLETE
-            elif action == Decision.STOP or (action is None and not len(rows.trial)):
+            elif action == Decision.STOP or (action is None and idle):
                 ends[trial] = TrialState.STOPPED
         return dict(sorted(ends.items()))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,6 +48,7 @@ class Trial:
       metrics: the last value of every metric, by name.
       origin: who wished for it: the proposer's name, or "enqueued".
       error: why it failed; None otherwise.
+      rerun: what fresh seeds made of it after the study; None where it was not trained again.
 
     Example:
       >>> trial = Trial(7, {"lr": 0.1}, TrialState.COMPLETE, step=500, score=0.97)
@@ -62,6 +64,7 @@ class Trial:
     metrics: Mapping[str, float] = field(default_factory=dict)
     origin: str = ""
     error: str | None = None
+    rerun: Rerun | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +116,49 @@ class Leg:
     until: int
     trial: int
     config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """What fresh seeds made of a trial after the study; see `rerun=` of `vtune.tune`.
+
+    Attributes:
+      selected: the score for which the trial was chosen.
+      scores: of fresh seeds (each the mean over folds); NaN for one that diverged.
+      tests: metric on the test data -> its value for each fresh seed; empty without test data.
+
+    Example:
+      >>> again = Rerun(0.98, scores=(0.94, 0.96), tests={"accuracy": (0.93, 0.95)})
+      >>> round(again.score, 3), round(again.spread, 3), again.test
+      (0.95, 0.01, {'accuracy': 0.94})
+    """
+
+    selected: float
+    scores: tuple[float, ...]
+    tests: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def score(self) -> float:
+        """The mean of `scores`."""
+        return statistics.fmean(self.scores)
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of `scores`."""
+        return statistics.pstdev(self.scores)
+
+    @property
+    def test(self) -> dict[str, float]:
+        """The means of `tests`."""
+        return {name: statistics.fmean(values) for name, values in self.tests.items()}
+
+    @property
+    def test_spread(self) -> dict[str, float]:
+        """The standard deviations of `tests`."""
+        return {name: statistics.pstdev(values) for name, values in self.tests.items()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Rerun:
+        """Reads what `dataclasses.asdict` gave after a way through JSON."""
+        tests = {name: tuple(each) for name, each in values["tests"].items()}
+        return cls(values["selected"], tuple(values["scores"]), tests)

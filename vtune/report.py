@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vtune.records import Rerun
+
 
 @dataclass(frozen=True, slots=True)
 class GuardReport:
@@ -70,6 +72,7 @@ class Explanation:
       padded_share: share of the admitted trials' work that is padding; None where nothing is packed.
       notes: hyperparameter -> what else is to be said of it, such as why it was not packed.
       trials: planned or admitted trials.
+      reruns: trial -> what fresh seeds made of it after the study.
 
     Example:
       >>> import jax.numpy as jnp, vtune
@@ -97,11 +100,13 @@ class Explanation:
     buckets: Mapping[str, Sequence[int]] = field(default_factory=dict)
     expected: Mapping[str, float] = field(default_factory=dict)
     padded_share: float | None = None
+    reruns: Mapping[int, Rerun] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as JSON values, as the store keeps it."""
-        return asdict(self)
+        values = asdict(self)
+        return {**values, "reruns": {str(trial): each for trial, each in values["reruns"].items()}}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Explanation:
@@ -109,7 +114,8 @@ class Explanation:
         programs = tuple(
             ProgramReport(**{**p, "guards": tuple(_guard(g) for g in p["guards"])}) for p in values["programs"]
         )
-        return cls(**{**values, "programs": programs})
+        reruns = {int(trial): Rerun.from_json(each) for trial, each in values.get("reruns", {}).items()}
+        return cls(**{**values, "programs": programs, "reruns": reruns})
 
     def __repr__(self) -> str:
         text = io.StringIO()
@@ -151,6 +157,7 @@ class Explanation:
             padded = "" if self.padded_share is None else f"; {self.padded_share:.0%} of the work is padding"
             expected = ", ".join(f"{name} {value:.1f} s" for name, value in self.expected.items())
             lines.append(f"packed in ranges: {ranges}{padded}{'; expected ' if expected else ''}{expected}")
+        lines += [again_in_words(trial, rerun) for trial, rerun in self.reruns.items()]
         return lines
 
     def _kinds_table(self) -> Table:
@@ -184,6 +191,19 @@ class Explanation:
                 f"{program.state_bytes / 1024:,.1f}",
             )  # fmt: skip
         return table
+
+
+def again_in_words(trial: int, rerun: Rerun) -> str:
+    """What fresh seeds made of a trial, in a line.
+
+    >>> again_in_words(7, Rerun(0.98, (0.94, 0.96), {"accuracy": (0.93, 0.95)}))
+    'trial 7: selected for 0.98, with 2 fresh seeds 0.95 ± 0.01; on test data accuracy 0.94 ± 0.01'
+    """
+    told = f"trial {trial}: selected for {rerun.selected:.4g}, with {_count(len(rerun.scores), 'fresh seed')} "
+    told += f"{rerun.score:.4g} ± {rerun.spread:.2g}"
+    spread = rerun.test_spread
+    tested = ", ".join(f"{name} {value:.4g} ± {spread[name]:.2g}" for name, value in rerun.test.items())
+    return told + (f"; on test data {tested}" if tested else "")
 
 
 def _guard(values: Mapping[str, Any]) -> GuardReport:

@@ -45,6 +45,7 @@ class Settings:
       keep: how many of the best trials' parameters are kept.
       folds: parts of the data, each the validation data of one replica.
       seeds: trainings of each trial and fold.
+      rerun: how many of the best trials are trained again with fresh seeds.
     """
 
     objectives: tuple[Objective, ...]
@@ -56,6 +57,7 @@ class Settings:
     keep: int
     folds: int = 1
     seeds: int = 1
+    rerun: int = 0
 
     @property
     def replicas(self) -> int:
@@ -80,6 +82,7 @@ def settings(
     keep: int,
     folds: int = 1,
     seeds: int = 1,
+    rerun: int = 0,
 ) -> Settings:
     """Checks a study's numbers and fills in what was left open.
 
@@ -88,8 +91,12 @@ def settings(
     """
     if rng not in ("pcg", "threefry"):
         raise ArgumentError(f"rng must be 'pcg' or 'threefry', not {rng!r}")
+    goals, again = objectives(metric, mode), whole("rerun", rerun, 0)
+    if again and len(goals) > 1:
+        names = ", ".join(goal.metric for goal in goals)
+        raise ArgumentError(f"rerun={again} trains the best trials again; several metrics ({names}) have no best ones")
     return Settings(
-        objectives=objectives(metric, mode),
+        objectives=goals,
         trials=whole("trials", trials, 1),
         run=run,
         steps=steps,
@@ -98,6 +105,7 @@ def settings(
         keep=whole("keep", keep, 0),
         folds=whole("folds", folds, 1),
         seeds=whole("seeds", seeds, 1),
+        rerun=again,
     )
 
 

@@ -31,9 +31,10 @@ from vtune.kept import Kept, KeptState
 from vtune.lineage import Route, routes, until
 from vtune.loop import Loop, Unfinished
 from vtune.progress import Display
-from vtune.records import Config, Trial, TrialState
+from vtune.records import Config, Rerun, Trial, TrialState
 from vtune.replicas import averaged, divided, stacked
 from vtune.report import Explanation
+from vtune.rerun import collected, journeys
 from vtune.results import SavedStudy
 from vtune.settings import budget, check_metrics, default_name, settings, whole
 from vtune.space import Space
@@ -85,6 +86,7 @@ class Study(SavedStudy):
         buckets: str | Mapping[str, Sequence[int]] | None = "auto",
         folds: int = 1,
         seeds: int = 1,
+        rerun: int = 0,
         seed: int = 0,
         rng: str = "pcg",
         keep: int = 5,
@@ -104,7 +106,7 @@ class Study(SavedStudy):
         sample = space.fill(space.sample(SAMPLE, np.random.default_rng(0)))
         self.settings = settings(
             metric=metric, mode=mode, trials=trials, run=self._run, steps=mean_steps(self.task, self._run, sample),
-            seed=seed, rng=rng, keep=keep, folds=folds, seeds=seeds,
+            seed=seed, rng=rng, keep=keep, folds=folds, seeds=seeds, rerun=rerun,
         )  # fmt: skip
         self._given_space = space
         self._proposer = proposers.make(proposer, space, self.settings.seed)
@@ -116,6 +118,7 @@ class Study(SavedStudy):
         self._progress = progress
         self._cache = cache
         self._kept = Kept(self.settings.keep)
+        self._reruns: dict[int, Rerun] = {}
         self._executor: LocalExecutor | None = None
         name = default_name(task) if name is None else name
         Display(name, self.settings.objectives[0].metric, progress)
@@ -162,6 +165,7 @@ class Study(SavedStudy):
                 loop = self._loop(executor, display, interrupts)
                 self._writer.update(self._study, state="running", started=time.time())
                 loop.run()
+                self._reruns = self._rerun(loop, executor)
                 loop.save(state="complete")
                 if executor.division is not None:
                     programs = list(executor.planner.compiled.values())
@@ -252,7 +256,7 @@ class Study(SavedStudy):
             proposer=self._proposer.name,
             scheduler=getattr(self._scheduler, "name", None),
             task=getattr(self.task, "name", None) or type(self.task).__name__,
-            choices={} if self._run.unit == "steps" else {"budget": dataclasses.asdict(self._run)},
+            choices=self._fixed(),
         )
         if resume:
             known = {study.name: study for study in self._writer.reader().studies()}
@@ -260,6 +264,15 @@ class Study(SavedStudy):
                 _same_task(known[name], _description(self.task))
                 return _same(known[name], wanted)
         return self._writer.create(wanted)
+
+    def _fixed(self) -> dict[str, Any]:
+        """What else must be the same when the study goes on, as JSON values; only what is not left out as a rule."""
+        settings = self.settings
+        rules: Mapping[str, Any] = getattr(self._scheduler, "describe", dict)()
+        found = {"budget": None if self._run.unit == "steps" else dataclasses.asdict(self._run)}
+        found |= {"replicas": None if settings.replicas == 1 else {"folds": settings.folds, "seeds": settings.seeds}}
+        found |= {"rules": json.loads(json.dumps(rules)) or None}
+        return {part: value for part, value in found.items() if value is not None}
 
     def _prepare(self, display: Display, interrupts: Interrupts) -> LocalExecutor:
         """Chooses how trials run and traces the first program, so that the names of the metrics are known."""
@@ -379,11 +392,33 @@ class Study(SavedStudy):
         configs = {trial.id: dict(trial.config) for trial in self._reader.trials(self._study)}
         return routes(self._reader.events(self._study), configs)
 
+    def _rerun(self, loop: Loop, executor: LocalExecutor) -> dict[int, Rerun]:
+        """Trains the best trials again with fresh seeds, and measures them on the test data, if there are any."""
+        trials = self.top(self.settings.rerun) if self.settings.rerun else []
+        if not trials:
+            return {}
+        first_id, metric = loop.tally.asked, self.settings.objectives[0].metric
+
+        def test(trial: Trial, journey: int) -> Mapping[str, Any]:
+            config = self._given_space.fill([dict(trial.config)])[0]
+            state, lane = executor.states([journey])[0], executor.task_of(journey)
+            executor.retire([journey])
+            if getattr(self.task, "test", None) is None:
+                return {}
+            variables = self._variables(KeptState(trial.id, 0.0, lane, config, tuple(state)))
+            return self.task.test_metrics(PlainHP(config), variables, stacked=self.settings.replicas > 1)
+
+        return collected(
+            loop.again(journeys(trials, self._routes(), self.settings, first_id)), test, trials=trials,
+            settings=self.settings, first_id=first_id, column=executor.planner.traced[0].metrics.index(metric),
+        )  # fmt: skip
+
     def _explanation(self, executor: LocalExecutor, tally: Tally) -> Explanation:
-        return explanation(
+        found = explanation(
             executor, self._given_space, tally, time.perf_counter() - self._begun, self._threads,
             self.settings.seed,
         )  # fmt: skip
+        return dataclasses.replace(found, reruns=self._reruns)
 
     def _end(self, loop: Loop | None, **fields: Any) -> None:
         if loop is not None:
@@ -434,12 +469,15 @@ def _same_task(stored: StudyRecord, now: Mapping[str, Any]) -> None:
 
 
 def _same(stored: StudyRecord, wanted: StudyRecord) -> StudyRecord:
-    before, now = stored.choices.get("budget"), wanted.choices.get("budget")
-    if before != now:
-        raise StoreError(
-            f"study {stored.name!r} cannot go on: its budget was {stored.length} and is now {wanted.length}. "
-            "Give what it was begun with, or another name."
-        )
+    for part, words in {"budget": "budget", "replicas": "number of folds and seeds", "rules": "scheduler"}.items():
+        now = wanted.choices.get(part)
+        before = stored.choices.get(part, now if part == "rules" else None)
+        if before != now:
+            told = (stored.length, wanted.length) if part == "budget" else (before or "none", now or "none")
+            raise StoreError(
+                f"study {stored.name!r} cannot go on: its {words} was {told[0]} and is now {told[1]}. "
+                "Give what it was begun with, or another name."
+            )
     fields = ("space", "objectives", "steps", "eval_every", "seed", "rng", "proposer", "scheduler", "task", "trials")
     for field in fields:
         before, now = getattr(stored, field), getattr(wanted, field)

@@ -33,6 +33,7 @@ def tune(
     buckets: str | Mapping[str, Sequence[int]] | None = "auto",
     folds: int = 1,
     seeds: int = 1,
+    rerun: int = 0,
     seed: int = 0,
     rng: str = "pcg",
     keep: int = 5,
@@ -70,6 +71,8 @@ def tune(
       folds: parts of the training data, each the validation data of one replica of every trial (cross-validation); a
         trial's metrics are the means over its replicas. Lanes count replicas.
       seeds: replicas of every trial (and fold) with random keys of their own.
+      rerun: how many of the best trials are trained again with fresh seeds once the study is over; test data are read
+        for those alone. `study.best.rerun` holds what came of it.
       seed: of everything random; the same seed gives the same trials and curves.
       rng: "pcg", a fast counter-based generator, or "threefry", JAX's own.
       keep: of how many of the best trials the trained variables are kept.
@@ -99,7 +102,7 @@ def tune(
     study = Study(
         task, space, metric=metric, mode=mode, trials=trials, steps=steps, epochs=epochs, examples=examples,
         eval_every=eval_every, proposer=proposer, scheduler=scheduler, lanes=lanes, block=block, strategy=strategy,
-        threads=threads, pack=pack, buckets=buckets, folds=folds, seeds=seeds, seed=seed, rng=rng, keep=keep,
-        enqueue=enqueue, store=store, name=name, resume=resume, progress=progress, cache=cache,
+        threads=threads, pack=pack, buckets=buckets, folds=folds, seeds=seeds, rerun=rerun, seed=seed, rng=rng,
+        keep=keep, enqueue=enqueue, store=store, name=name, resume=resume, progress=progress, cache=cache,
     )  # fmt: skip
     return study.run()

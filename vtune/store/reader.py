@@ -12,7 +12,7 @@ import pandas as pd
 from sqlalchemy import Connection, Row, Select, Table, func, select
 
 from vtune.errors import ArgumentError, StoreError
-from vtune.records import Trial, TrialState
+from vtune.records import Rerun, Trial, TrialState
 from vtune.store import schema
 from vtune.store.database import MANY, Database, Location, fetch, locate, open_for_reading
 from vtune.store.encoding import loads, loads_all
@@ -303,6 +303,7 @@ def _trials_query(study: StudyRecord) -> Select[Any]:
 
 
 def _trials(study: StudyRecord, rows: Sequence[Row[Any]]) -> list[Trial]:
+    reruns = study.report.get("reruns", {})
     configs = loads_all([row.config for row in rows])
     return [
         Trial(
@@ -314,6 +315,7 @@ def _trials(study: StudyRecord, rows: Sequence[Row[Any]]) -> list[Trial]:
             metrics={name: row[7 + i] for i, name in enumerate(study.metrics) if row[7 + i] is not None},
             origin=row.origin,
             error=row.error,
+            rerun=Rerun.from_json(reruns[str(row.id)]) if str(row.id) in reruns else None,
         )
         for row, config in zip(rows, configs, strict=True)
     ]

@@ -301,13 +301,14 @@ class Supervised:
         small_params, small_extra = jax.eval_shape(lambda: self._fresh(hp, data, key)[1:])
         return network.variables(unpadded(params, small_params), unpadded(state["extra"], small_extra))
 
-    def test_metrics(self, hp: Any, variables: Any, key: Any = None) -> dict[str, float]:
+    def test_metrics(self, hp: Any, variables: Any, key: Any = None, stacked: bool = False) -> dict[str, Any]:
         """Loss and metrics of trained variables on the test data.
 
         Args:
           hp: the trial's hyperparameters, as plain values with attributes.
           variables: as `variables` gives them (`Study.best_params()`).
           key: for models that draw random numbers in evaluation; fixed by default.
+          stacked: whether the variables have a leading axis of folds and seeds; values are arrays `[replicas]` then.
 
         Raises:
           TaskError: when the task has no test data.
@@ -321,7 +322,9 @@ class Supervised:
             params, extra = network.restored(variables)
             return self._measure(hp, network, params, extra, lambda sums: evaluation.totals(sums, [rows_], key))[0]
 
-        return {name: float(value) for name, value in jax.jit(measure)(variables, self.test).items()}
+        run = (lambda trees, rows_: jax.lax.map(lambda tree: measure(tree, rows_), trees)) if stacked else measure
+        found = jax.jit(run)(variables, self.test)
+        return {name: np.asarray(value) if stacked else float(value) for name, value in found.items()}
 
     def indices(self, init_key: Any, step: int, batch_size: int, fold: int = 0) -> Any:
         """The rows of `data["train"]` that a step sees, for training by hand.
