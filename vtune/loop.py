@@ -287,7 +287,7 @@ class Loop:
         failure = self._take_answer()
         copies = self._copies(rows, verdict)
         updates = self._updates(work.seats, ends, rows, verdict)
-        self._commit(updates, Measurements(rows.trial[known], rows.step[known], self._stored(rows.of(known))))
+        self._commit(updates, Measurements(rows.trial[known], rows.step[known], rows.values[known]))
         self._carry_out(rows, verdict, ends, copies)
         for trial in ends:
             del self._live[trial]
@@ -296,23 +296,15 @@ class Loop:
 
     def _measured(self, work: Work) -> Measured:
         """What a tick measured, up to where trials diverged, without what is measured again after a new start."""
-        spreads = len(self._columns) if self._executor.replicas > 1 else 0
+        spreads = self._columns if self._executor.replicas > 1 else []
         chunks = [chunk for _, chunk in work.chunks]
-        rows = measured(chunks, len(self._metrics) - spreads, self._executor.replicas)
+        rows = measured(chunks, len(self._metrics) - len(spreads), self._executor.replicas, spreads)
         rows = rows.of(rows.step > np.array([self._live[trial].step for trial in rows.trial.tolist()], np.int64))
         return rows.until(self._diverged(rows))
 
     def _diverged(self, rows: Measured) -> np.ndarray:
         values = rows.values[:, [*self._columns, self._loss]]
         return np.asarray(~rows.finite | ~np.isfinite(values).all(axis=1))
-
-    def _stored(self, rows: Measured) -> np.ndarray:
-        """The values that are stored: the metrics, and with folds or seeds the spread of what is tuned."""
-        return (
-            rows.values
-            if self._executor.replicas == 1
-            else np.concatenate([rows.values, rows.spread[:, self._columns]], axis=1)
-        )
 
     def _save(self, rows: Measured, places: np.ndarray, scores: np.ndarray) -> None:
         """Keeps the states of trials whose measurement is what they stand for until a later one is saved."""

@@ -36,8 +36,8 @@ class Measured:
     Attributes:
       trial: ids, int64 [n].
       step: steps done, int64 [n].
-      values: mean of each metric over the trial's folds and seeds, float64 [n, metrics].
-      spread: their standard deviation, float64 [n, metrics]; zero without folds and seeds.
+      values: mean of each metric over the trial's folds and seeds, and behind them standard deviations of some, float64
+        [n, metrics].
       finite: whether the floating state of every replica is finite, bool [n].
       share: of its steps that the trial has done, float64 [n].
     """
@@ -45,7 +45,6 @@ class Measured:
     trial: np.ndarray
     step: np.ndarray
     values: np.ndarray
-    spread: np.ndarray
     finite: np.ndarray
     share: np.ndarray
 
@@ -61,10 +60,7 @@ class Measured:
 
     def of(self, rows: np.ndarray) -> Measured:
         """Some of the trials, by a mask or by indices."""
-        return Measured(
-            self.trial[rows], self.step[rows], self.values[rows], self.spread[rows], self.finite[rows],
-            self.share[rows],
-        )  # fmt: skip
+        return Measured(self.trial[rows], self.step[rows], self.values[rows], self.finite[rows], self.share[rows])
 
 
 def replicas_together(chunks: Sequence[Chunk], replicas: int) -> Replicas:
@@ -94,16 +90,17 @@ def replicas_together(chunks: Sequence[Chunk], replicas: int) -> Replicas:
     )
 
 
-def measured(chunks: Sequence[Chunk], metrics: int, replicas: int = 1) -> Measured:
+def measured(chunks: Sequence[Chunk], metrics: int, replicas: int = 1, spreads: Sequence[int] = ()) -> Measured:
     """Puts together what chunks measured.
 
     Args:
       chunks: see `replicas_together`.
       metrics: how many each measures.
       replicas: lanes of a trial.
+      spreads: columns of metrics whose standard deviation over folds and seeds is wanted too.
     """
     rows = replicas_together(chunks, replicas)
     values = rows.values.reshape(len(rows.trial), replicas, metrics)
     with np.errstate(invalid="ignore"):
-        mean, spread = values.mean(1), values.std(1)
-    return Measured(rows.trial, rows.step, mean, spread, rows.finite, rows.share)
+        together = np.concatenate([values.mean(1), values[:, :, list(spreads)].std(1)], axis=1)
+    return Measured(rows.trial, rows.step, together, rows.finite, rows.share)

@@ -322,7 +322,7 @@ class Study(SavedStudy):
         metrics = (*traced.metrics, *self.settings.spreads)
         check_metrics(metrics, self.settings.objectives, self._given_space)
         scheduler = schedulers.prepared(
-            self._scheduler, study_info(self.settings, self._given_space, traced.metrics, self._fits(executor))
+            self._scheduler, study_info(self.settings, self._given_space, metrics, self._fits(executor))
         )
         begun = "block" in record.choices
         choices = {
