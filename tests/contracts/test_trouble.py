@@ -195,8 +195,17 @@ COUNTED = {
 }
 
 
-@pytest.mark.parametrize("after", [1, 3, 6])
-@pytest.mark.parametrize("name", [*SAME, *COUNTED])
+FAST = {"halving": 3, "patience": 1, "pbt": 6, "asha": 3, "asha, promoting": 5}
+
+
+@pytest.mark.parametrize(
+    ("name", "after"),
+    [
+        pytest.param(name, after, marks=[] if after == fast else pytest.mark.slow)
+        for name, fast in FAST.items()
+        for after in sorted({1, 3, 6, fast})
+    ],
+)
 def test_a_study_interrupted_in_the_middle_of_a_tick_goes_on(tmp_path, monkeypatch, name, after):
     scheduler = {**SAME, **COUNTED}[name]
     kept = {"store": tmp_path / "s.db", "name": "x", "resume": True}
