@@ -95,7 +95,7 @@ def test_length_scales_and_noise_are_found(noise):
     x, y, real = problem(50, noise)
     with double():
         starts = beginnings(np.random.default_rng(0), 2, 8)
-        hyper = fit(x, y, real, np.arange(8, dtype=np.int32), starts, 64)
+        hyper = fit(x, y, real, np.arange(8, dtype=np.int32), starts)
     scales, found = np.exp(np.asarray(hyper.scales[0])), np.exp(0.5 * float(hyper.noise[0]))
     assert scales[0] < 0.5 * scales[1:3].min()
     assert abs(found - noise) < 0.15

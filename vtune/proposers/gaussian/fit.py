@@ -21,35 +21,43 @@ SPREAD = Hyper(1.0, 1.0, 2.0)  # type: ignore[arg-type]
 LEAST_NOISE = 1e-6
 """Variance of the noise below which the kernel matrix would lose its rank."""
 
-COARSE, FINE = 16, 12
-"""Evaluations from each start on some of the rows, and from the best of what they find on all of them."""
+COARSE, FINE = 64, 256
+"""Rows on which several starts are followed, and rows on which the best of what they found is followed further."""
+
+COARSE_STEPS, FINE_STEPS = 16, 12
+"""Evaluations for each."""
 
 
-@partial(jax.jit, static_argnames=("coarse",))
-def fit(x: jax.Array, y: jax.Array, real: jax.Array, group: jax.Array, starts: jax.Array, coarse: int) -> Hyper:
-    """The most probable hyperparameters: several starts on the first rows, then the best of them on all rows.
+def fit(x: np.ndarray, y: np.ndarray, real: np.ndarray, group: np.ndarray, starts: np.ndarray) -> Hyper:
+    """The most probable hyperparameters: several starts on some rows, then the best of them on more.
 
     Args:
-      x: features [n, width]; the first `coarse` rows must stand for all.
+      x: features [n, width], in an order such that the first rows stand for all.
       y: standardised values of each objective, [objectives, n].
       real: which rows are no padding, bool [n].
       group: group of each column, int [width].
       starts: where to begin, in deviations from the centre of the prior, [starts, width + 2].
-      coarse: rows for the first part.
 
     Returns:
       The kernels of the objectives, [objectives, ...].
     """
-    return jax.vmap(lambda y: _fit(x, y, real, group, starts, coarse))(y)
+    every = np.broadcast_to(starts, (len(y), *starts.shape))
+    best = _follow(x[:COARSE], y[:, :COARSE], real[:COARSE], group, every, COARSE_STEPS)
+    if len(x) > COARSE:
+        best = _follow(x[:FINE], y[:, :FINE], real[:FINE], group, best[:, None], FINE_STEPS)
+    return jax.vmap(_hyper)(best)
 
 
-def _fit(x: jax.Array, y: jax.Array, real: jax.Array, group: jax.Array, starts: jax.Array, coarse: int) -> Hyper:
-    few = partial(_improbability, x=x[:coarse], y=y[:coarse], real=real[:coarse], group=group)
-    found, values = jax.vmap(lambda start: descend(few, start, COARSE))(starts)
-    best = found[jnp.nanargmin(values)]
-    if len(x) > coarse:
-        best, _ = descend(partial(_improbability, x=x, y=y, real=real, group=group), best, FINE)
-    return _hyper(best)
+@partial(jax.jit, static_argnames=("steps",))
+def _follow(x: jax.Array, y: jax.Array, real: jax.Array, group: jax.Array, starts: jax.Array, steps: int) -> jax.Array:
+    """The best of what is found from starts [objectives, starts, k] -> [objectives, k]."""
+
+    def one(y: jax.Array, starts: jax.Array) -> jax.Array:
+        loss = partial(_improbability, x=x, y=y, real=real, group=group)
+        found, values = jax.vmap(lambda start: descend(loss, start, steps))(starts)
+        return found[jnp.nanargmin(values)]
+
+    return jax.vmap(one)(y, starts)
 
 
 def beginnings(rng: np.random.Generator, starts: int, width: int) -> np.ndarray:

@@ -11,14 +11,11 @@ from vtune.proposers.gaussian.fit import beginnings, fit
 from vtune.proposers.gaussian.kernel import Hyper
 from vtune.proposers.gaussian.values import full
 from vtune.proposers.gaussian.warp import Warp
-from vtune.proposers.history import SMALLEST, History, rung
+from vtune.proposers.history import History, rung
 from vtune.proposers.standing import standing
 
 ROWS = 1024
 """Rows that the model is conditioned on; of more, half of these are the best and half a random choice of the rest."""
-
-FITTED = 256
-"""Rows from which the hyperparameters of the kernel are read."""
 
 STARTS = 2
 """Starts of the search for them."""
@@ -63,8 +60,7 @@ def learn(history: History, features: Features, rng: np.random.Generator) -> Lea
     y = np.pad(np.stack([warp.values[kept] for warp in warps]), ((0, 0), (0, missing)))
     real = np.arange(len(x)) < len(kept)
     starts = beginnings(rng, STARTS, features.width)
-    hyper = fit(x[:FITTED], y[:, :FITTED], real[:FITTED], features.group, starts, SMALLEST)
-    return Learned(order, unit, warps, x, y, real, hyper)
+    return Learned(order, unit, warps, x, y, real, fit(x, y, real, features.group, starts))
 
 
 def _subset(n: int, rng: np.random.Generator) -> np.ndarray:
