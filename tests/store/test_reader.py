@@ -73,6 +73,21 @@ def test_frame(writer, study):
     np.testing.assert_array_equal(frame["score"], [0.5, 0.25, 0.125, math.nan])
 
 
+def test_parts_of_a_frame(writer, study):
+    reader = writer.reader()
+    whole = reader.frame(study)
+    for asked, ids in (
+        ({"trials": [2, 0, 2]}, [0, 2]),
+        ({"after": 1}, [2, 3]),
+        ({"trials": [0, 3], "after": 2}, [0, 3]),
+        ({"trials": []}, []),
+    ):
+        part = reader.frame(study, **asked)
+        assert part["id"].tolist() == ids
+        assert list(part.columns) == list(whole.columns)
+        np.testing.assert_array_equal(part["loss"], whole["loss"][ids])
+
+
 def test_frame_of_an_empty_study_has_all_columns(writer):
     study = writer.create(StudyRecord(name="empty", space=SPACE.to_json(), metrics=("loss",)))
     reader = writer.reader()

@@ -122,18 +122,28 @@ class Reader:
             raise StoreError(f"study {study.name!r} in {self.location} has no trial {id}.")
         return found[0]
 
-    def frame(self, study_id: int) -> pd.DataFrame:
+    def frame(self, study_id: int, trials: Iterable[int] | None = None, after: int | None = None) -> pd.DataFrame:
         """One row a trial: id, state, step, score, origin, a column a hyperparameter, a column a metric.
 
         Hyperparameters come in the space's order and are missing where inactive; metrics have their last values.
+
+        Args:
+          study_id: which study.
+          trials: only these trials, and those that `after` names; all when both are None.
+          after: only trials with a larger id, and those in `trials`: with the trials that were not over yet, what an
+            earlier frame lacks.
 
         Raises:
           StoreError: when there is no such study.
         """
         with self._database.transaction() as connection:
             study = self._study(connection, study_id)
-            query = _trials_query(study).order_by(schema.trials.c.id)
-            rows = [row for batch in fetch(connection, query) for row in batch]
+            query, number = _trials_query(study).order_by(schema.trials.c.id), schema.trials.c.id
+            wanted = sorted({int(trial) for trial in trials or () if after is None or trial <= after})
+            parts = [number.in_(wanted[i : i + MANY]) for i in range(0, len(wanted), MANY)]
+            parts += [] if after is None else [number > after]
+            queries = [query] if trials is None and after is None else [query.where(part) for part in parts]
+            rows = [row for each in queries for batch in fetch(connection, each) for row in batch]
         head = ("id", "state", "step", "score", "error", "config", "origin")
         columns = dict(zip(head, zip(*rows, strict=True), strict=False)) if rows else dict.fromkeys(head, ())
         configs = loads_all(columns["config"])
