@@ -297,7 +297,7 @@ class Study(SavedStudy):
         else:
             self._executor = prepared(
                 make, self._wanted, task=self.task, space=self._given_space, data=data, settings=self.settings,
-                exemplar=first, threads=self._threads, sample=self._sample,
+                exemplar=first, threads=self._threads, sample=self._sample, share=schedulers.share(self._scheduler),
             )  # fmt: skip
         return self._executor
 

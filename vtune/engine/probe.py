@@ -21,6 +21,8 @@ CPU_WIDTHS = (16, 1024)
 ACCELERATOR_WIDTHS = (16, 16384)
 STATE_SHARE = 0.1
 """Share of an accelerator's memory for states; the rest is for gradients, activations and copies in flight."""
+IDLE_SHARE = 0.05
+"""Share of lane-steps that may be idle while the last trials end, if those take half of their lanes on average."""
 SMALLEST = 4
 """Block widths are multiples of this."""
 KINDS: dict[str, Kind] = {"auto": "vmap", "vmap": "vmap", "map": "map", "host": "host"}
@@ -33,19 +35,23 @@ def state_bytes(task: Any, exemplar: Mapping[str, Any], data: Any, rng_name: str
     return sum(_bytes(leaf) for leaf in state)
 
 
-def width(bytes_per_lane: int, trials: int, threads: int) -> int:
+def width(bytes_per_lane: int, trials: int, threads: int, share: float = 1.0) -> int:
     """The block width that pays: what fits, narrowed so that the last wave of trials leaves few lanes empty.
 
     Args:
       bytes_per_lane: size of one trial's state.
       trials: how many there will be.
       threads: blocks that run side by side.
+      share: of a full trial's steps that an average trial trains. Where a scheduler ends most trials early, the last
+        ones leave their blocks nearly empty, and on a CPU an empty lane costs as much as a full one.
     """
     if jax.default_backend() == "cpu":
         room, (least, most) = CPU_BLOCK_BYTES, CPU_WIDTHS
     else:
         room, (least, most) = int(_device_bytes() * STATE_SHARE), ACCELERATOR_WIDTHS
     fitting = max(least, min(most, _power_below(room / max(bytes_per_lane, 1))))
+    if share < 1 and jax.default_backend() == "cpu":
+        fitting = max(least, min(fitting, _power_below(2 * IDLE_SHARE * trials * share / threads)))
     each = math.ceil(trials / threads)
     waves = math.ceil(each / fitting)
     return SMALLEST * math.ceil(each / waves / SMALLEST)
@@ -60,6 +66,7 @@ def choose(
     block: int | str,
     strategy: Strategy | str,
     replicas: int = 1,
+    share: float = 1.0,
 ) -> tuple[Strategy, int]:
     """Settles the strategy and the number of blocks.
 
@@ -71,6 +78,7 @@ def choose(
       block: lanes of one executable, or "auto".
       strategy: "auto", "vmap", "map", "host", or a `Strategy` that is taken as it is.
       replicas: lanes of one trial, which sit in one block: its width is a multiple of them.
+      share: of a full trial's steps that an average trial trains.
 
     Raises:
       ArgumentError: values that cannot be, or that contradict each other.
@@ -86,7 +94,7 @@ def choose(
             raise ArgumentError(f"strategy='host' steps single lanes: block must be {replicas}, not {block!r}")
         block = replicas
     total = _positive("lanes", lanes)
-    wide = _positive("block", block) or width(bytes_per_lane, trials * replicas, threads)
+    wide = _positive("block", block) or width(bytes_per_lane, trials * replicas, threads, share)
     if total is not None and block == "auto":
         wide = min(wide, math.ceil(total / threads))
     if block == "auto":

@@ -60,6 +60,7 @@ def prepared(
     exemplar: Mapping[str, Any],
     sample: Callable[[int], Sequence[Mapping[str, Any]]],
     threads: int,
+    share: float = 1.0,
 ) -> LocalExecutor:
     """Makes the executor of a study, with the program of the exemplar traced in it.
 
@@ -75,6 +76,7 @@ def prepared(
       exemplar: a filled config.
       sample: gives n filled configs of the space.
       threads: host threads.
+      share: of a full trial's steps that an average trial trains, as the scheduler expects.
 
     Raises:
       ArgumentError: values that cannot be, or that contradict each other.
@@ -83,7 +85,7 @@ def prepared(
     names = _packed_sizes(task, space, exemplar, asked.packing(exemplar), settings.rng)
     largest = {**exemplar, **{name: whole_values(space[name])[-1] for name in names}}
     size = probe.state_bytes(task, largest, data, settings.rng)
-    chosen, blocks = _choose(wanted, size, settings.trials, threads, settings.replicas)
+    chosen, blocks = _choose(wanted, size, settings.trials, threads, settings.replicas, share)
     found, buckets = None, asked
     if names:
         chosen = _one_by_one(chosen, wanted, settings.replicas)
@@ -96,7 +98,7 @@ def prepared(
     open_width = (wanted.lanes, wanted.block, wanted.strategy) == ("auto",) * 3
     return fastest(
         lambda other: make(other, blocks, found, buckets), executor, exemplar,
-        lane_steps=settings.trials * settings.steps, any_kind=wanted.strategy == "auto",
+        lane_steps=settings.trials * settings.steps * share, any_kind=wanted.strategy == "auto",
         any_width=open_width and settings.replicas == 1 and not names,
     )  # fmt: skip
 
@@ -141,10 +143,10 @@ def _packed_by(task: Any, space: Space, exemplar: Mapping[str, Any], packing: Pa
     return {name for guard in session.guards if guard.kind == "packed" for name in guard.names}
 
 
-def _choose(wanted: Wanted, size: int, trials: int, threads: int, replicas: int) -> tuple[Strategy, int]:
+def _choose(wanted: Wanted, size: int, trials: int, threads: int, replicas: int, share: float) -> tuple[Strategy, int]:
     return probe.choose(
         bytes_per_lane=size, trials=trials, threads=threads, lanes=wanted.lanes, block=wanted.block,
-        strategy=wanted.strategy, replicas=replicas,
+        strategy=wanted.strategy, replicas=replicas, share=share,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ Example:
 """
 
 from vtune.schedulers.asha import ASHA
-from vtune.schedulers.base import Scheduler, StudyInfo, make, marks, names, prepared, register
+from vtune.schedulers.base import Scheduler, StudyInfo, make, marks, names, prepared, register, share
 from vtune.schedulers.halving import SuccessiveHalving
 from vtune.schedulers.hyperband import Hyperband
 from vtune.schedulers.median import Median
@@ -43,4 +43,5 @@ __all__ = [
     "names",
     "prepared",
     "register",
+    "share",
 ]

@@ -12,7 +12,7 @@ from vtune.records import Decision
 from vtune.schedulers.base import StudyScheduler, register
 from vtune.schedulers.ranking import comparable, leaders
 from vtune.schedulers.report import Recall, Report, Verdict
-from vtune.schedulers.rungs import geometric
+from vtune.schedulers.rungs import geometric, trained_share
 from vtune.schedulers.state import grown, room
 
 VARIANTS = ("stopping", "promoting")
@@ -73,6 +73,9 @@ class ASHA(StudyScheduler):
         steps = self.study.steps
         first = self.min_steps or -(-steps // self.reduction**3)
         return geometric("ASHA", first, self.reduction, steps, self.max_steps)
+
+    def share(self) -> float:
+        return trained_share(self.marks(), self.reduction, self.study.steps)
 
     def init(self) -> dict[str, Any]:
         width = len(self.study.objectives)

@@ -119,6 +119,10 @@ class StudyScheduler:
         """Steps at which trials must be measured, whatever the study's `eval_every`."""
         return ()
 
+    def share(self) -> float:
+        """The share of a full trial's steps that a trial trains on average, as far as the rules tell beforehand."""
+        return 1.0
+
     def _whole(self, least: int, *names: str) -> None:
         """Checks settings that must be whole numbers; None is left to the study."""
         for name in names:
@@ -208,3 +212,15 @@ def marks(scheduler: Any) -> tuple[int, ...]:
       ()
     """
     return tuple(sorted(set(scheduler.marks()))) if hasattr(scheduler, "marks") else ()
+
+
+def share(scheduler: Any) -> float:
+    """The share of all steps that a prepared scheduler is expected to let trials train, in (0, 1].
+
+    Example:
+      >>> round(share(prepared(make("asha"), StudyInfo(steps=270, trials=64, eval_every=10))), 3)
+      0.136
+      >>> share(None)
+      1.0
+    """
+    return scheduler.share() if hasattr(scheduler, "share") else 1.0

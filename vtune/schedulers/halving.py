@@ -12,7 +12,7 @@ from vtune.schedulers.base import StudyScheduler, register
 from vtune.schedulers.cohorts import Cohorts, Fates, Group, verdict
 from vtune.schedulers.ranking import leaders
 from vtune.schedulers.report import Report, Verdict
-from vtune.schedulers.rungs import geometric
+from vtune.schedulers.rungs import geometric, trained_share
 
 
 @register
@@ -67,6 +67,9 @@ class SuccessiveHalving(StudyScheduler):
         steps = self.study.steps
         first = self.min_steps or -(-steps // self.reduction**3)
         return geometric("SuccessiveHalving", first, self.reduction, steps)
+
+    def share(self) -> float:
+        return trained_share(self.marks(), self.reduction, self.study.steps)
 
     def init(self) -> dict[str, Any]:
         return self._cohorts.init(len(self.study.objectives))

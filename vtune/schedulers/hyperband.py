@@ -13,6 +13,7 @@ from vtune.schedulers.base import StudyScheduler, register
 from vtune.schedulers.cohorts import Cohorts
 from vtune.schedulers.halving import halve
 from vtune.schedulers.report import Report, Verdict
+from vtune.schedulers.rungs import trained_share
 
 
 @register
@@ -61,6 +62,11 @@ class Hyperband(StudyScheduler):
 
     def marks(self) -> tuple[int, ...]:
         return self.brackets[-1][:-1]
+
+    def share(self) -> float:
+        steps = self.study.steps
+        shares = np.array([trained_share(rungs[:-1], self.reduction, steps) for rungs in self.brackets])
+        return float(shares[self._deal].mean())
 
     @property
     def brackets(self) -> tuple[tuple[int, ...], ...]:
