@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,6 +60,16 @@ class Reader:
     def location(self) -> Location:
         """Where the store lies."""
         return self._database.location
+
+    @contextlib.contextmanager
+    def snapshot(self, study_id: int) -> Iterator[tuple[Connection, StudyRecord]]:
+        """A read-only transaction and the study in it, for queries of one's own (see `vtune.store.summaries`).
+
+        Raises:
+          StoreError: when there is no such study.
+        """
+        with self._database.transaction() as connection:
+            yield connection, self._study(connection, study_id)
 
     def studies(self) -> list[StudyRecord]:
         """All studies, oldest first."""
