@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-dev
 
-.PHONY: run test test-slow lint types app bench screenshots browser clean
+.PHONY: run test test-slow faults audit lint types app bench screenshots browser clean
 
 run: $(READY)
 	$(BIN)/python experiments/digits.py
@@ -14,6 +14,18 @@ test: $(READY) browser
 
 test-slow: $(READY) browser
 	$(BIN)/python -m pytest -m slow
+
+# Every test that tries faults, slow ones too, and the table of what was tried: it goes into docs/promises.md.
+faults: $(READY)
+	rm -f build/faults.jsonl
+	$(BIN)/python -m pytest -m faults tests
+	$(BIN)/python tests/faults/report.py --write
+
+# Known holes in what vtune depends on, by a tool in an environment of its own.
+audit: $(READY)
+	test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit && build/audit/bin/python -m pip install -q pip-audit; }
+	$(BIN)/python -m pip freeze --exclude-editable > build/audit/requirements.txt
+	build/audit/bin/pip-audit --no-deps --disable-pip -r build/audit/requirements.txt
 
 lint: $(READY)
 	$(BIN)/ruff check .
