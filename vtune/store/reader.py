@@ -151,7 +151,7 @@ class Reader:
             study = self._study(connection, study_id)
             query, number = _trials_query(study).order_by(schema.trials.c.id), schema.trials.c.id
             wanted = sorted({int(trial) for trial in trials or () if after is None or trial <= after})
-            parts = [number.in_(wanted[i : i + MANY]) for i in range(0, len(wanted), MANY)]
+            parts: list[Any] = [number.in_(wanted[i : i + MANY]) for i in range(0, len(wanted), MANY)]
             parts += [] if after is None else [number > after]
             queries = [query] if trials is None and after is None else [query.where(part) for part in parts]
             rows = [row for each in queries for batch in fetch(connection, each) for row in batch]
