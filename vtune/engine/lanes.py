@@ -12,11 +12,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from vtune.engine.columns import joined
 from vtune.engine.program import DUE, FRESH, START, Program
 from vtune.tasks.budget import Length, next_mark
 
 IDLE = -1
 """The trial id of a lane that has none."""
+NEVER = 2**62
+"""A step that no trial comes to."""
 
 State = list[np.ndarray]
 """A trial outside of its lanes: the arrays of its state, `[replicas, ...]`."""
@@ -66,6 +69,7 @@ class Entry:
       sums: what its steps have returned since it was last measured, float32[replicas, 2, scalars]; None for nothing.
       keys: the trial whose keys it draws; None for its own.
       first: number of its first replica.
+      stop: a step at which its lane stops too, without a measurement; whoever set it takes the trial out there.
     """
 
     trial: int
@@ -76,6 +80,7 @@ class Entry:
     sums: np.ndarray | None = None
     keys: int | None = None
     first: int = 0
+    stop: int = NEVER
 
 
 class Block:
@@ -100,11 +105,12 @@ class Block:
         self.done = np.zeros(lanes, np.int64)
         self.steps = np.ones(lanes, np.int64)
         self._every = np.ones(lanes)
+        self._stop = np.full(lanes, NEVER, np.int64)
         self._also: list[tuple[int, ...]] = [()] * lanes
         self._fresh = np.zeros(lanes, bool)
         self._words = words
         self._data = data
-        self._host = program.traced.layout.encode([program.traced.exemplar] * lanes)
+        self._host = joined(program.traced.layout.encode([program.traced.exemplar] * lanes))
         self._columns = jax.device_put(self._host)
         self._state = program.empty_state()
 
@@ -158,15 +164,16 @@ class Block:
         self.done[flat] = np.repeat([entry.done for entry in entries], self.replicas)
         self.steps[flat] = np.repeat([entry.length.steps for entry in entries], self.replicas)
         self._every[flat] = np.repeat([entry.length.every for entry in entries], self.replicas)
+        self._stop[flat] = np.repeat([entry.stop for entry in entries], self.replicas)
         for row, entry in zip(lanes.tolist(), entries, strict=True):
             for lane in row:
                 self._also[lane] = entry.length.also
         self._fresh[flat] = False
 
     def _encode(self, lanes: np.ndarray, configs: Sequence[Mapping[str, Any]]) -> None:
-        new = self.program.traced.layout.encode([config for config in configs for _ in range(self.replicas)])
-        for column, values in zip(jax.tree.leaves(self._host), jax.tree.leaves(new), strict=True):
-            column[lanes] = values
+        new = joined(self.program.traced.layout.encode([config for config in configs for _ in range(self.replicas)]))
+        for dtype, rows in new.items():
+            self._host[dtype][lanes] = rows
         self._columns = jax.device_put(self._host)
 
     def retire(self, lanes: np.ndarray) -> None:
@@ -235,8 +242,8 @@ class Block:
         self._state = (leaves, counted)
 
     def until_measurement(self) -> int:
-        """Steps until the first of the live lanes is due."""
-        return int((self._marks() - self.done)[self.live].min())
+        """Steps until the first of the live lanes is due, or is to stop."""
+        return int((np.minimum(self._marks(), self._stop) - self.done)[self.live].min())
 
     def _marks(self) -> np.ndarray:
         regular = next_mark(self.done, self.steps, self._every)

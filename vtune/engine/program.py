@@ -18,6 +18,7 @@ import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
 from vtune import rng
+from vtune.engine.columns import joined, split
 from vtune.engine.lane import LaneTask, StateLeaf
 from vtune.engine.strategy import Strategy
 from vtune.hyper import Guard, Layout, Packing, trace_with_ladder
@@ -229,7 +230,8 @@ def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
 
         def admit() -> Any:
             new = strategy.batch(
-                lambda column, trial, replica: init(column, trial, replica, data), columns, trials, table[REPLICA]
+                lambda row, trial, replica: init(split(row, column), trial, replica, data),
+                columns, trials, table[REPLICA],
             )
             return [
                 jnp.where(fresh.reshape((-1,) + (1,) * (a.ndim - 1)), a, b) for a, b in zip(new, leaves, strict=True)
@@ -238,7 +240,7 @@ def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
         leaves = jax.lax.cond(fresh.any(), admit, lambda: leaves)
         sums = jnp.where(fresh[:, None, None], 0.0, sums)
         leaves, sums, values, finite = strategy.batch(
-            lambda column, x, s, row, trial: chunk(column, x, s, row, clock, trial, data),
+            lambda own, x, s, row, trial: chunk(split(own, column), x, s, row, clock, trial, data),
             columns, leaves, sums, table.T, trials,
         )  # fmt: skip
         return (leaves, sums), values, finite
@@ -247,7 +249,7 @@ def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
     wide = jax.tree.map(lambda x: shape((lanes, *x.shape), x.dtype), leaves)
     state = (wide, shape((lanes, 2, MOST_STEP_METRICS), jnp.float32))
     table = shape((6, lanes), jnp.uint32)
-    columns = session.abstract_columns(lanes)
+    columns = joined(jax.tree.map(lambda one: np.zeros(lanes, one.dtype), column))
     return jax.jit(run, donate_argnums=0).lower(state, table, clock, columns, words, data)
 
 

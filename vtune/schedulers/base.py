@@ -219,7 +219,7 @@ def share(scheduler: Any) -> float:
 
     Example:
       >>> round(share(prepared(make("asha"), StudyInfo(steps=270, trials=64, eval_every=10))), 3)
-      0.136
+      0.111
       >>> share(None)
       1.0
     """
