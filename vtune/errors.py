@@ -46,6 +46,10 @@ class MemoryExhausted(VtuneError, MemoryError):
     """The device's memory does not hold even the smallest block of lanes."""
 
 
+class ReplayError(VtuneError, RuntimeError):
+    """A trial that was trained again does not measure what its study has stored."""
+
+
 class StoreError(VtuneError, RuntimeError):
     """A store that cannot be opened, read or written as asked."""
 
@@ -56,3 +60,7 @@ class Interrupted(VtuneError, KeyboardInterrupt):
 
 class ResultError(VtuneError, LookupError):
     """A result that is not there: no trial complete, parameters not kept, several objectives and no single best."""
+
+
+class PackageError(VtuneError, ImportError):
+    """An optional package that is not installed."""

@@ -21,13 +21,19 @@ from vtune.proposers.sobol import Sobol
 
 if TYPE_CHECKING:
     from vtune.proposers.bayes import Bayes
+    from vtune.proposers.cmaes import CMAES
     from vtune.proposers.gp import GP
     from vtune.proposers.tpe import TPE
 
-__all__ = ["GP", "TPE", "Bayes", "Grid", "Proposer", "Random", "Sobol", "make", "names", "register"]
+__all__ = ["CMAES", "GP", "TPE", "Bayes", "Grid", "Proposer", "Random", "Sobol", "make", "names", "register"]
 
-_HOME = {"GP": "vtune.proposers.gp", "TPE": "vtune.proposers.tpe", "Bayes": "vtune.proposers.bayes"}
-"""Proposers that bring JAX with them: imported when they are first named."""
+_HOME = {
+    "Bayes": "vtune.proposers.bayes",
+    "CMAES": "vtune.proposers.cmaes",
+    "GP": "vtune.proposers.gp",
+    "TPE": "vtune.proposers.tpe",
+}
+"""Proposers that bring JAX, or a package of an extra, with them: imported when they are first named."""
 
 
 def __getattr__(name: str) -> Any:

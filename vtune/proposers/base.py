@@ -65,6 +65,7 @@ class Proposer(Protocol):
 
 _REGISTRY: dict[str, Any] = {
     "bayes": "vtune.proposers.bayes",
+    "cmaes": "vtune.proposers.cmaes",
     "gp": "vtune.proposers.gp",
     "tpe": "vtune.proposers.tpe",
 }
