@@ -205,17 +205,20 @@ class Reader:
         frame.attrs["cursor"] = end if end is not None else after
         return frame
 
-    def events(self, study_id: int, after: int | None = None) -> list[Event]:
+    def events(self, study_id: int, after: int | None = None, kind: str | None = None) -> list[Event]:
         """What happened to a study, in order.
 
         Args:
           study_id: which study.
           after: only events with a larger `Event.id`.
+          kind: only events of this kind.
         """
         e = schema.events.c
         query = select(e.time, e.kind, e.detail, e.id, e.clock).where(e.study == study_id).order_by(e.id)
         if after is not None:
             query = query.where(e.id > after)
+        if kind is not None:
+            query = query.where(e.kind == kind)
         with self._database.transaction() as connection:
             self._study(connection, study_id)
             rows = connection.execute(query).all()
@@ -240,6 +243,18 @@ class Reader:
             self._study(connection, study_id)
             rows = connection.execute(query.where(t.study == study_id).order_by(t.id)).all()
         return pd.DataFrame(rows, columns=[column.name for column in query.selected_columns])
+
+    def enqueued(self, study_id: int, limit: int | None = None) -> pd.DataFrame:
+        """The trials that came from the queue, newest first: id, queued (the id in the queue), state, step, score."""
+        t, c = schema.trials.c, schema.configs.c
+        query = select(t.id, c.queued, t.state, t.step, t.score)
+        query = query.join_from(schema.trials, schema.configs, (t.study == c.study) & (t.id == c.id))
+        query = query.where(t.study == study_id, c.queued.is_not(None)).order_by(t.id.desc()).limit(limit)
+        with self._database.transaction() as connection:
+            self._study(connection, study_id)
+            rows = connection.execute(query).all()
+        frame = pd.DataFrame(rows, columns=[column.name for column in query.selected_columns])
+        return frame.astype({"score": float})
 
     def progress(self, study_id: int) -> dict[str, Any]:
         """How a study stands, as a live display needs it.
