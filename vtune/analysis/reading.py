@@ -80,6 +80,40 @@ def read_curve(
     return Reading(verdict, why, trend, gap, gradients)
 
 
+def read_curves(
+    curves: pd.DataFrame,
+    frame: pd.DataFrame,
+    *,
+    loss: str = "loss",
+    train_loss: str = "train_loss",
+    grad_norm: str = "grad_norm",
+) -> pd.DataFrame:
+    """Reads the curves of several trials; see `read_curve`.
+
+    Args:
+      curves: one row a measurement, with `trial`, `step` and any of the three columns.
+      frame: one row a trial, with `id` and `state`; it says which trials are read.
+      loss: column of the validation loss.
+      train_loss: column of the training loss.
+      grad_norm: column of the gradient's norm.
+
+    Returns:
+      One row a trial of `frame`, in its order: `trial`, `verdict`, `why`, `trend`, `gap`, `gradients`.
+
+    >>> frame = pd.DataFrame({"id": [7], "state": ["complete"]})
+    >>> read_curves(pd.DataFrame({"trial": [7], "step": [1], "loss": [0.5]}), frame)["verdict"].tolist()
+    ['too short']
+    """
+    lines = dict(iter(curves[curves["trial"].isin(frame["id"])].groupby("trial")))
+    rows = []
+    for trial, state in zip(frame["id"].tolist(), frame["state"].tolist(), strict=True):
+        reading = read_curve(
+            lines.get(trial, curves[:0]), state=state, loss=loss, train_loss=train_loss, grad_norm=grad_norm
+        )
+        rows.append((trial, reading.verdict, reading.why, reading.trend, reading.gap, reading.gradients))
+    return pd.DataFrame(rows, columns=["trial", "verdict", "why", "trend", "gap", "gradients"])
+
+
 def _verdict(main: pd.Series, train: pd.Series, name: str, trend: str, gap: float, gradients: str) -> tuple[str, str]:
     first, lowest, end = float(main.iloc[0]), float(main.min()), _end(main)
     learned, best_step = first - lowest, main.idxmin()

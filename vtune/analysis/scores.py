@@ -112,6 +112,34 @@ def bands(
     return table
 
 
+def time_to_target(records: pd.DataFrame, target: float, mode: str = "min") -> tuple[int, float] | None:
+    """After how many complete trials, and seconds, a score was first at least as good as a target.
+
+    Args:
+      records: trials that were the best of their time, first to last, with `score`, `trials` and `seconds`; see
+        `vtune.store.summaries.records`.
+      target: a score.
+      mode: "min" or "max".
+
+    Returns:
+      (trials, seconds); None if the target was not reached.
+
+    Raises:
+      ArgumentError: `mode` is neither.
+
+    >>> records = pd.DataFrame({"score": [0.5, 0.2], "trials": [1, 9], "seconds": [2.0, 30.0]})
+    >>> time_to_target(records, 0.3)
+    (9, 30.0)
+    """
+    check_mode(mode)
+    score = records["score"].to_numpy(np.float64)
+    reached = np.flatnonzero((score <= target) if mode == "min" else (score >= target))
+    if not len(reached):
+        return None
+    row = records.iloc[int(reached[0])]
+    return int(row["trials"]), float(row["seconds"])
+
+
 def check_mode(mode: str) -> None:
     """Refuses what is neither "min" nor "max"."""
     if mode not in MODES:

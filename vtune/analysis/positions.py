@@ -1,0 +1,68 @@
+"""Where trials lie in the space: every hyperparameter on the unit interval, in the axis on which it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+
+def positions(frame: pd.DataFrame, space: Mapping[str, Any]) -> pd.DataFrame:
+    """The hyperparameters of trials on the unit interval; NaN where one is inactive.
+
+    Args:
+      frame: one row a trial, with one column a hyperparameter.
+      space: the study's `Space`. Hyperparameters that the frame lacks are left out.
+
+    Returns:
+      [trials, hyperparameters]: numbers along their axis (logarithmic where they are), choices in equal cells.
+
+    >>> from vtune.space import Choice, Float, Space
+    >>> space = Space(lr=Float(1e-4, 1.0, log=True), act=Choice("relu", "tanh"))
+    >>> positions(pd.DataFrame({"lr": [0.01, 1.0], "act": ["relu", "tanh"]}), space).to_numpy().tolist()
+    [[0.5, 0.25], [1.0, 0.75]]
+    """
+    columns = {name: position(frame[name], space[name]) for name in space if name in frame.columns}
+    return pd.DataFrame(columns, index=frame.index, dtype=np.float64)
+
+
+def position(values: pd.Series, parameter: Any) -> NDArray[np.float64]:
+    """One column of `positions`; values outside the bounds are drawn to them, unknown ones are NaN."""
+    if not hasattr(parameter, "low"):
+        cells = np.array([_cell(value, parameter) for value in values], np.float64)
+        return (cells + 0.5) / len(parameter.values)
+    numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
+    low, high = float(parameter.low), float(parameter.high)
+    if low == high:
+        return np.where(np.isnan(numbers), np.nan, 0.5)
+    inside = np.clip(numbers, low, high)
+    if parameter.log:
+        low, high, inside = np.log(low), np.log(high), np.log(inside)
+    return (inside - low) / (high - low)
+
+
+def ticks(parameter: Any, count: int = 5) -> tuple[list[float], list[Any]]:
+    """Values of a hyperparameter that label the unit interval: (positions, values)."""
+    if not hasattr(parameter, "low"):
+        return [(i + 0.5) / len(parameter.values) for i in range(len(parameter.values))], list(parameter.values)
+    low, high = float(parameter.low), float(parameter.high)
+    places = np.linspace(0.0, 1.0, count)
+    values = np.exp(np.log(low) + places * np.log(high / low)) if parameter.log else low + places * (high - low)
+    if isinstance(parameter.low, int):
+        values = np.unique(np.round(values))
+        places = position(pd.Series(values), parameter)
+        return places.tolist(), [int(value) for value in values]
+    return places.tolist(), values.tolist()
+
+
+def _cell(value: Any, parameter: Any) -> float:
+    """The number of a choice; NaN if it is inactive. None is inactive unless it is among the values of a choice that
+    is always active."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        index = parameter.index(None) if parameter.when is None else None
+    else:
+        index = parameter.index(value)
+    return np.nan if index is None else float(index)
