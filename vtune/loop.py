@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from vtune.asking import Answer, Asker
 from vtune.engine.lane import LaneTask
-from vtune.engine.lanes import State
+from vtune.engine.lanes import Entry, State
 from vtune.errors import ConfigError, ProposerError
 from vtune.executors.local import Copy, LocalExecutor, Work
 from vtune.executors.pool import Seat
 from vtune.judge import Judge
 from vtune.kept import Kept
-from vtune.lineage import Route
 from vtune.live import Configs, Live, Saved
 from vtune.measured import Measured, measured
 from vtune.progress import Display, Status
 from vtune.records import Config, Decision, TrialState
-from vtune.replay import Journey, Stop, replayed
+from vtune.replay import Journey, Seen, Stop, replayed
+from vtune.resume import Standing, Unfinished
 from vtune.schedulers import Recall, Verdict
 from vtune.settings import Settings
 from vtune.store import Commit, Event, Measurements, NewTrial, TrialUpdates
@@ -30,27 +30,6 @@ from vtune.tally import Tally
 
 LOOKAHEAD = 1024
 """Configs that a proposer which learns nothing from scores is asked for ahead of the lanes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """A trial that was not over when its study was interrupted.
-
-    Attributes:
-      id: its number.
-      config: its configuration, without inactive hyperparameters.
-      route: how its state came to be.
-      step: of its last measurement; 0 if there is none that counts, so that it begins again.
-      saved: step of the measurement that it stands for, if that was saved; else None.
-      paused: whether it was paused.
-    """
-
-    id: int
-    config: Config
-    route: Route
-    step: int
-    saved: int | None
-    paused: bool
 
 
 class Loop:
@@ -114,29 +93,27 @@ class Loop:
         self._loss = self._metrics.index("loss") if "loss" in self._metrics else self._columns[0]
         self._live: dict[int, Live] = {}
         self._new: list[NewTrial] = []
+        self._refused: list[int] = []
+        self._early = {number for number, _ in take()}
         self._events: list[Event] = []
         self._changed: dict[int, Config] = {}
-        self._unfinished: list[Unfinished] = []
+        self._standing: Standing | None = None
+        self._lanes: Any = None
+        self._programs = 0
         self._reported = 0
         self._clock = 0
         self.tally = Tally()
 
-    def resume(self, clock: int, tally: Tally, unfinished: Sequence[Unfinished], scheduler: Any = None) -> None:
-        """Takes up a study where its store leaves it.
-
-        Args:
-          clock: the last committed tick.
-          tally: trials that were asked for, that are over, that diverged, and the best score.
-          unfinished: trials that are not over, by id.
-          scheduler: what the scheduler remembered.
-        """
-        self._judge.restore(scheduler)
-        self._clock = clock
-        self.tally = tally
-        self._unfinished = list(unfinished)
-        for trial in unfinished:
-            saved = None if trial.saved is None else Saved(trial.saved, self._unknown, None)
-            self._live[trial.id] = Live(dict(trial.config), self._unknown, trial.step, saved=saved)
+    def resume(self, standing: Standing) -> None:
+        """Takes up a study where its store leaves it; the executor has traced its programs already."""
+        self._judge.restore(standing.scheduler)
+        self._asker.exhausted = standing.exhausted
+        self._clock, self.tally = standing.clock, standing.tally
+        self._standing, self._programs = standing, len(standing.programs)
+        self._lanes = None if self._executor.free else standing.arrangement.to_json()
+        for trial in standing.unfinished:
+            saved = None if trial.saved is None else Saved(*trial.saved, None)
+            self._live[trial.id] = Live(dict(trial.config), trial.scores, trial.step, trial.seat, trial.began, saved)
 
     def run(self) -> None:
         """Goes around until every trial is over or the proposer has no more."""
@@ -160,9 +137,9 @@ class Loop:
         """Writes what is still in memory: called once at the end of a run, however it ended."""
         self._commit(None, None, report=dict(self._report(self.tally)), **fields)
 
-    def again(self, journeys: Mapping[int, Journey]) -> Iterator[Stop]:
-        """Trains trials again from their beginning, as `replayed` does, and counts what was done."""
-        return replayed(self._executor, journeys, self._fill, self._tick)
+    def again(self, journeys: Mapping[int, Journey], seen: Seen = lambda trial, step, values: None) -> Iterator[Stop]:
+        """Trains trials again, as `replayed` does, and counts what was done."""
+        return replayed(self._executor, journeys, self._fill, self._tick, seen)
 
     def _tick(self) -> Work:
         """Trains until something is measured, and counts what was done."""
@@ -175,25 +152,40 @@ class Loop:
             tally.chunks.append((program, chunk.steps, len(chunk.trial) > 0, chunk.seconds))
         del tally.chunks[:-2048]
         for shrunk in work.shrunk:
+            self._standing = None
             self._note("out of memory", blocks=shrunk.blocks, block=shrunk.block, message=shrunk.message)
         return work
 
     def _bring_back(self) -> None:
-        """Trains unfinished trials to where they were; those that were paused wait there, the others go on."""
-        begun = {trial.id: trial for trial in self._unfinished if trial.step}
-        stops = {id: {trial.step, trial.step if trial.saved is None else trial.saved} for id, trial in begun.items()}
-        journeys = {id: Journey(trial.route, tuple(sorted(stops[id]))) for id, trial in begun.items()}
-        for stop in self.again(journeys):
-            live, scores = self._live[stop.trial], stop.values.mean(0)[self._columns]
-            if stop.step == begun[stop.trial].saved:
-                live.saved = Saved(stop.step, scores, self._executor.states([stop.trial])[0])
+        """Trains unfinished trials to where they were and puts them there; where order does not matter, they begin."""
+        standing, executor = self._standing, self._executor
+        if standing is None:
+            return
+        begun = {trial.id: done for trial in standing.unfinished if (done := standing.arrangement.done.get(trial.id))}
+        journeys = {
+            trial.id: self._journey(trial, begun[trial.id]) for trial in standing.unfinished if trial.id in begun
+        }
+        entries: dict[int, Entry] = {}
+        seen = (lambda trial, step, values: None) if standing.recorded is None else standing.recorded.check
+        for stop in self.again(journeys, seen):
             if stop.last:
-                live.scores = scores
-                self._executor.park([stop.trial])
-        self._executor.recall([id for id, trial in begun.items() if not trial.paused])
-        fresh = [trial for trial in self._unfinished if not trial.step]
-        if fresh:
-            self._executor.submit([trial.id for trial in fresh], [self._fill(trial.config) for trial in fresh])
+                entries[stop.trial] = executor.take([stop.trial])[0]
+            elif (saved := self._live[stop.trial].saved) is not None:
+                state = executor.states([stop.trial])[0]
+                self._live[stop.trial].saved = dataclasses.replace(saved, state=state)
+        where = standing.arrangement.done
+        for trial in standing.unfinished:
+            config, back = self._fill(trial.config), entries.get(trial.id)
+            entry = Entry(trial.id, config, executor.length(config))
+            if back is not None:
+                entry = dataclasses.replace(entry, done=back.done, state=back.state, sums=back.sums)
+            entries[trial.id] = entry
+        executor.arrange(standing.arrangement, entries)
+        executor.enter([entries[trial.id] for trial in standing.unfinished if trial.id not in where])
+
+    def _journey(self, trial: Unfinished, done: int) -> Journey:
+        stops = () if trial.saved is None else (trial.saved[0],)
+        return Journey(trial.route, done, stops)
 
     @property
     def _closed(self) -> bool:
@@ -201,13 +193,9 @@ class Loop:
 
     def _refill(self) -> None:
         room = self._settings.trials - self.tally.asked
+        room -= self._take_wishes(room)
         if room <= 0:
             return
-        seen = {trial.queued for trial in self._new}
-        for number, config in self._take()[:room]:
-            if number not in seen:
-                self._submit([config], "enqueued", queued=number)
-                room -= 1
         executor, learns = self._executor, self._asker.learns
         if not learns and executor.queued >= executor.seats:
             return
@@ -215,6 +203,26 @@ class Loop:
         want = min(room, executor.seats + ahead - executor.live - executor.queued)
         if want > 0 and not self._asker.exhausted:
             self._propose(self._asker.ask(want, self._pending() if learns else ()))
+
+    def _take_wishes(self, room: int) -> int:
+        """Makes trials of what people queued, before all that wait; what is not in the space is refused, not fatal.
+
+        Wishes that came while the study ran are trained even when the whole budget is handed out, unless a scheduler
+        has planned with it.
+        """
+        seen = {trial.queued for trial in self._new} | set(self._refused)
+        wishes: dict[int, Config] = {}
+        for number, config in self._take():
+            beyond = len(wishes) >= room and (number in self._early or self._judge.scheduler is not None)
+            if number in seen or beyond:
+                continue
+            try:
+                wishes[number] = self._space.validate(config)
+            except ConfigError as error:
+                self._note("refused", queued=number, why=str(error))
+                self._refused.append(number)
+        self._submit(list(wishes.values()), "enqueued", queued=list(wishes), first=True)
+        return len(wishes)
 
     def _ask_ahead(self) -> None:
         """Has the proposer work on configs for the lanes that the coming tick frees, while it trains."""
@@ -244,7 +252,8 @@ class Loop:
         configs: Sequence[Config],
         origin: str,
         *,
-        queued: int | None = None,
+        queued: Sequence[int] = (),
+        first: bool = False,
         why: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         checked = []
@@ -255,15 +264,15 @@ class Loop:
                 raise ProposerError(f"{origin} gave a configuration that is not in the space: {error}") from error
         if not checked:
             return
-        first = self.tally.asked
+        ids = list(range(self.tally.asked, self.tally.asked + len(checked)))
         self.tally.asked += len(checked)
-        ids = list(range(first, first + len(checked)))
-        for trial, config in zip(ids, checked, strict=True):
+        unqueued: Sequence[int | None] = [None] * len(ids)
+        for trial, config, wish in zip(ids, checked, queued or unqueued, strict=True):
             self._live[trial] = Live(config, self._unknown)
-            self._new.append(NewTrial(trial, config, origin, queued))
+            self._new.append(NewTrial(trial, config, origin, wish))
         for trial, reason in zip(ids, why, strict=False):
             self._note("proposed", trial=trial, **reason)
-        self._executor.submit(ids, self._space.fill(checked))
+        self._executor.submit(ids, self._space.fill(checked), first=first)
 
     def _settle(self, work: Work, idle: bool = False) -> None:
         """Decides on what was measured, tells and writes it; idle if nothing trains and only paused trials are left."""
@@ -287,8 +296,9 @@ class Loop:
         failure = self._take_answer()
         copies = self._copies(rows, verdict)
         updates = self._updates(work.seats, ends, rows, verdict)
-        self._commit(updates, Measurements(rows.trial[known], rows.step[known], rows.values[known]))
         self._carry_out(rows, verdict, ends, copies)
+        self._note_arrangement()
+        self._commit(updates, Measurements(rows.trial[known], rows.step[known], rows.values[known]))
         for trial in ends:
             del self._live[trial]
         if failure is not None:
@@ -299,7 +309,10 @@ class Loop:
         spreads = self._columns if self._executor.replicas > 1 else []
         chunks = [chunk for _, chunk in work.chunks]
         rows = measured(chunks, len(self._metrics) - len(spreads), self._executor.replicas, spreads)
-        rows = rows.of(rows.step > np.array([self._live[trial].step for trial in rows.trial.tolist()], np.int64))
+        new = rows.step > np.array([self._live[trial].step for trial in rows.trial.tolist()], np.int64)
+        if self._standing is not None and self._standing.recorded is not None:
+            self._standing.recorded.check_rows(rows.trial[~new], rows.step[~new], rows.values[~new])
+        rows = rows.of(new)
         return rows.until(self._diverged(rows))
 
     def _diverged(self, rows: Measured) -> np.ndarray:
@@ -425,6 +438,16 @@ class Loop:
         if verdict.recall is not None:
             executor.recall(verdict.recall.trial[verdict.recall.action == Decision.CONTINUE].tolist())
 
+    def _note_arrangement(self) -> None:
+        """Keeps for the commit where trials are, and which programs were made, where that decides what comes."""
+        if self._executor.free:
+            return
+        traced = self._executor.planner.traced
+        for number, made in enumerate(traced[self._programs :], self._programs):
+            self._note("program", number=number, config=self._space.plain([made.exemplar])[0])
+        self._programs = len(traced)
+        self._lanes = self._executor.arrangement.to_json()
+
     def _note(self, kind: str, **detail: Any) -> None:
         self._events.append(Event(time.time(), kind, detail))
 
@@ -432,6 +455,7 @@ class Loop:
         self._clock += 1
         saved = [trial for trial, live in self._live.items() if live.saved is not None]
         choices = {**self._choices, "proposer": self._asker.state(), "scheduler": self._judge.state(), "saved": saved}
+        choices |= {"lanes": self._lanes, "exhausted": self._asker.exhausted}
         if len(self._executor.planner.compiled) != self._reported:
             self._reported = len(self._executor.planner.compiled)
             fields.setdefault("report", dict(self._report(self.tally)))
@@ -441,7 +465,8 @@ class Loop:
         )  # fmt: skip
         started = time.perf_counter()
         self._writer.commit(self._study, commit)
-        self._mark([trial.queued for trial in self._new if trial.queued is not None])
+        self._mark(self._refused + [trial.queued for trial in self._new if trial.queued is not None])
+        self._refused.clear()
         self._new.clear()
         self._events.clear()
         self._changed.clear()

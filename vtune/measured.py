@@ -101,6 +101,18 @@ def measured(chunks: Sequence[Chunk], metrics: int, replicas: int = 1, spreads: 
     """
     rows = replicas_together(chunks, replicas)
     values = rows.values.reshape(len(rows.trial), replicas, metrics)
+    return Measured(rows.trial, rows.step, together(values, spreads), rows.finite, rows.share)
+
+
+def together(values: np.ndarray, spreads: Sequence[int]) -> np.ndarray:
+    """Means over replicas, and behind them the standard deviations of some metrics.
+
+    Args:
+      values: metrics, float64 [n, replicas, metrics].
+      spreads: columns of metrics whose standard deviation is wanted too.
+
+    >>> together(np.array([[[1.0], [3.0]]]), [0])
+    array([[2., 1.]])
+    """
     with np.errstate(invalid="ignore"):
-        together = np.concatenate([values.mean(1), values[:, :, list(spreads)].std(1)], axis=1)
-    return Measured(rows.trial, rows.step, together, rows.finite, rows.share)
+        return np.concatenate([values.mean(1), values[:, :, list(spreads)].std(1)], axis=1)

@@ -1,4 +1,4 @@
-"""Trains trials again from their beginning, in lanes, silently: to go on with them, or to see what other seeds give."""
+"""Trains trials again, in lanes, silently: to go on with them, or to see what other seeds give."""
 
 from __future__ import annotations
 
@@ -7,11 +7,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vtune.engine.lanes import Entry
+from vtune.engine.lanes import Entry, State
 from vtune.executors.local import Copy, LocalExecutor, Work
 from vtune.lineage import Route
 from vtune.measured import replicas_together
 from vtune.records import Config, Leg
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A point on a trial's way from which it can go on.
+
+    Attributes:
+      done: steps done.
+      state: its state after them.
+      sums: what its steps have returned since it was last measured; see `Entry`.
+    """
+
+    done: int
+    state: State
+    sums: np.ndarray | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,26 +35,29 @@ class Journey:
 
     Attributes:
       route: whose keys and which configurations train it.
-      stops: the steps at which it is looked at, ascending; its journey ends at the last. All are steps at which trials
-        are measured.
+      end: the step at which its journey ends.
+      stops: steps before or at the end at which it is looked at; all are steps at which it is measured.
+      start: where it begins; None for the first step.
       keys: the trial whose keys it draws all the way; None for those that the route says.
       first: number of its first replica.
     """
 
     route: Route
-    stops: tuple[int, ...]
+    end: int
+    stops: tuple[int, ...] = ()
+    start: Start | None = None
     keys: int | None = None
     first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A trial at one of its stops.
+    """A trial at one of its stops, or at its end.
 
     Attributes:
       trial: its id in the executor.
-      step: steps done.
-      values: metrics of each replica, float64 [replicas, metrics].
+      step: of its last measurement on this journey; 0 if there was none.
+      values: metrics of each replica there, float64 [replicas, metrics].
       last: whether its journey ends.
     """
 
@@ -49,24 +67,30 @@ class Stop:
     last: bool
 
 
+Seen = Callable[[int, int, np.ndarray], None]
+"""Told what is measured on the way: whose keys were drawn, the step, and metrics, float64 [replicas, metrics]."""
+
+
 def replayed(
     executor: LocalExecutor,
     journeys: Mapping[int, Journey],
     fill: Callable[[Config], Config],
     tick: Callable[[], Work],
+    seen: Seen = lambda trial, step, values: None,
 ) -> Iterator[Stop]:
     """Trains trials along their routes.
 
-    At every stop the trial is handed out as it sits in its lane; at the last one it must be taken out of it.
+    At every stop the trial is handed out as it sits in its lane; at the end it must be taken out of it.
 
     Args:
       executor: trains them.
       journeys: by the id that each has in the executor.
       fill: fills a configuration.
       tick: does a tick of the executor.
+      seen: told what is measured.
     """
     legs = {trial: iter(journey.route) for trial, journey in journeys.items()}
-    now: dict[int, Leg] = {trial: next(route) for trial, route in legs.items()}
+    now = {trial: _leg(legs[trial], journey) for trial, journey in journeys.items()}
 
     def keys(trial: int) -> int:
         fixed = journeys[trial].keys
@@ -74,19 +98,31 @@ def replayed(
 
     entries = []
     for trial, journey in journeys.items():
-        config = fill(dict(now[trial].config))
-        entries.append(Entry(trial, config, executor.length(config), keys=keys(trial), first=journey.first))
+        config, start = fill(dict(now[trial].config)), journey.start
+        done, state, sums = (0, None, None) if start is None else (start.done, start.state, start.sums)
+        length = executor.length(config)
+        entries.append(Entry(trial, config, length, done, state, sums, keys(trial), journey.first, journey.end))
     executor.enter(entries)
-    under_way = set(journeys)
+    under_way, last = set(journeys), dict.fromkeys(journeys, (0, np.empty((0, 0))))
     while under_way:
         rows = replicas_together([chunk for _, chunk in tick().chunks], executor.replicas)
         for trial, step, values in zip(rows.trial.tolist(), rows.step.tolist(), rows.values, strict=True):
             if trial not in under_way:
                 continue
+            seen(now[trial].trial, step, values)
+            last[trial] = step, values
             if step == now[trial].until:
                 now[trial] = next(legs[trial])
                 executor.copy([Copy(trial, trial, fill(dict(now[trial].config)), keys(trial))])
             if step in journeys[trial].stops:
-                last = step == journeys[trial].stops[-1]
-                yield Stop(trial, step, values, last)
-                under_way -= {trial} if last else set()
+                yield Stop(trial, step, values, last=False)
+        arrived = [trial for trial, done in executor.done.items() if trial in under_way and done >= journeys[trial].end]
+        under_way -= set(arrived)
+        for trial in arrived:
+            yield Stop(trial, *last[trial], last=True)
+
+
+def _leg(legs: Iterator[Leg], journey: Journey) -> Leg:
+    """The leg in which a journey begins."""
+    done = 0 if journey.start is None else journey.start.done
+    return next(leg for leg in legs if leg.until > done)

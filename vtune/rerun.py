@@ -42,7 +42,7 @@ def journeys(
     """
     pairs = [(trial, round_) for trial in trials for round_ in range(rounds(settings))]
     return {
-        first_id + place: Journey(routes[trial.id], (trial.step,), trial.id, settings.replicas * (1 + round_))
+        first_id + place: Journey(routes[trial.id], trial.step, keys=trial.id, first=settings.replicas * (1 + round_))
         for place, (trial, round_) in enumerate(pairs)
     }
 

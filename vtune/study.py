@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import platform
@@ -20,7 +21,7 @@ from vtune.engine.buckets import Buckets, Forecast, asked_for
 from vtune.engine.devices import default_threads
 from vtune.engine.solo import train_alone
 from vtune.engine.strategy import Strategy
-from vtune.errors import ArgumentError, Interrupted, ResultError, StoreError
+from vtune.errors import ArgumentError, ConfigError, Interrupted, ResultError, StoreError
 from vtune.executors.local import LocalExecutor
 from vtune.executors.prepared import Wanted, prepared
 from vtune.explain import explanation
@@ -29,13 +30,14 @@ from vtune.interrupts import Interrupts
 from vtune.judge import study_info
 from vtune.kept import Kept, KeptState
 from vtune.lineage import Route, routes, until
-from vtune.loop import Loop, Unfinished
+from vtune.loop import Loop
 from vtune.progress import Display
 from vtune.records import Config, Rerun, Trial, TrialState
 from vtune.replicas import averaged, divided, stacked
 from vtune.report import Explanation
 from vtune.rerun import collected, journeys
 from vtune.results import SavedStudy
+from vtune.resume import Standing, lanes_now, standing
 from vtune.settings import budget, check_metrics, default_name, settings, whole
 from vtune.space import Space
 from vtune.store import Queue, StudyRecord, open_writer
@@ -120,6 +122,7 @@ class Study(SavedStudy):
         self._kept = Kept(self.settings.keep)
         self._reruns: dict[int, Rerun] = {}
         self._executor: LocalExecutor | None = None
+        self._standing: Standing | None = None
         name = default_name(task) if name is None else name
         Display(name, self.settings.objectives[0].metric, progress)
         checked = [space.validate(config) for config in _configs(enqueue)]
@@ -136,7 +139,8 @@ class Study(SavedStudy):
           configs: dicts of hyperparameters; conditional ones that are not active are left out.
 
         Returns:
-          How many were queued. They count as trials of the budget.
+          How many were queued. They count as trials of the budget; those that come while the study runs and the whole
+          budget is handed out are trained besides it, where there is no scheduler.
 
         Raises:
           ConfigError: a config that does not lie in the space.
@@ -171,12 +175,15 @@ class Study(SavedStudy):
                     programs = list(executor.planner.compiled.values())
                     learn(executor.division.work, lambda config: executor.buckets.largest([config])[0], programs)
             except (Interrupted, KeyboardInterrupt) as error:
-                self._end(loop, state="interrupted")
+                if loop is not None and isinstance(error, Interrupted):
+                    loop.save(state="interrupted")
+                else:
+                    self._end(state="interrupted")
                 counts = self._counts()
                 again = " Go on with resume=True." if self._files is not None else ""
                 raise Interrupted(f"study {record.name!r} was interrupted and keeps: {counts}.{again}") from error
             except BaseException as error:
-                self._end(loop, state="failed", error=f"{type(error).__name__}: {error}")
+                self._end(state="failed", error=f"{type(error).__name__}: {error}")
                 raise
             finally:
                 self._write_kept()
@@ -291,9 +298,12 @@ class Study(SavedStudy):
             )  # fmt: skip
 
         if "block" in choices:
+            choices = dict(lanes_now(self._reader, self.record))
+            self._standing = standing(self._reader, self.record, self._given_space, self.settings)
             strategy = Strategy(choices["block"], choices["kind"], choices["convolutions"])
             self._executor = make(strategy, choices["blocks"], None, Buckets.from_json(choices["buckets"]))
-            self._executor.planner.extend(first)
+            for exemplar in self._standing.programs or [first]:
+                self._executor.planner.extend(exemplar)
         else:
             self._executor = prepared(
                 make, self._wanted, task=self.task, space=self._given_space, data=data, settings=self.settings,
@@ -308,9 +318,9 @@ class Study(SavedStudy):
         unfinished = self._reader.trials(self._study, states=(TrialState.WAITING, TrialState.RUNNING), limit=1)
         if unfinished:
             return dict(unfinished[0].config)
-        queued = self._queue.take(self.name)
-        if queued:
-            return self._given_space.validate(queued[0][1])
+        for _, config in self._queue.take(self.name):
+            with contextlib.suppress(ConfigError):
+                return self._given_space.validate(config)
         before = self._proposer.state()
         configs = self._proposer.ask(1)
         self._proposer.restore(before)
@@ -347,45 +357,13 @@ class Study(SavedStudy):
             take=lambda: self._queue.take(record.name), mark=self._queue.mark, display=display, check=interrupts.check,
             report=lambda tally: self._explanation(executor, tally).to_json(), kept=self._kept, choices=choices,
         )  # fmt: skip
-        if begun:
-            self._take_up(loop, record)
+        if self._standing is not None:
+            self._proposer.restore(record.choices["proposer"])
+            loop.resume(self._standing)
         return loop
 
     def _fits(self, executor: LocalExecutor) -> Callable[[np.ndarray, Sequence[Config]], np.ndarray]:
         return lambda sources, configs: executor.fits(sources, self._given_space.fill(list(configs)))
-
-    def _take_up(self, loop: Loop, record: StudyRecord) -> None:
-        self._proposer.restore(record.choices["proposer"])
-        counts = self._reader.counts(self._study)
-        unfinished = self._reader.trials(self._study, states=(TrialState.WAITING, TrialState.RUNNING))
-        if self._scheduler is None:
-            self._writer.forget_measurements(self._study, [trial.id for trial in unfinished])
-        try:
-            score = self.best.score
-        except ResultError:
-            score = None
-        tally = Tally(
-            asked=sum(counts.values()),
-            ended=sum(count for state, count in counts.items() if TrialState(state).terminal),
-            diverged=counts.get(TrialState.DIVERGED, 0),
-            best=float("inf") if score is None else score * self.settings.objectives[0].sign,
-        )
-        loop.resume(record.clock, tally, self._unfinished(record, unfinished), record.choices.get("scheduler"))
-
-    def _unfinished(self, record: StudyRecord, trials: Sequence[Trial]) -> list[Unfinished]:
-        """What is known of trials that are not over; without a scheduler they begin again."""
-        if self._scheduler is None:
-            return [Unfinished(trial.id, dict(trial.config), (), 0, None, False) for trial in trials]
-        saved = set(record.choices.get("saved", ()))
-        ways = self._routes()
-        last = self._reader.curves(self._study, saved).groupby("trial")["step"].max()
-        return [
-            Unfinished(
-                trial.id, dict(trial.config), ways[trial.id], int(last[trial.id]) if trial.id in saved else trial.step,
-                trial.step if trial.id in saved else None, trial.state == TrialState.WAITING,
-            )
-            for trial in trials
-        ]  # fmt: skip
 
     def _routes(self) -> dict[int, Route]:
         """How each trial's state came to be."""
@@ -420,11 +398,9 @@ class Study(SavedStudy):
         )  # fmt: skip
         return dataclasses.replace(found, reruns=self._reruns)
 
-    def _end(self, loop: Loop | None, **fields: Any) -> None:
-        if loop is not None:
-            loop.save(**fields)
-        else:
-            self._writer.update(self._study, **fields)
+    def _end(self, **fields: Any) -> None:
+        """Writes how the run ended in the middle of a tick, of which nothing else is written: it is done again."""
+        self._writer.update(self._study, **fields)
 
     def _variables(self, kept: KeptState) -> Any:
         hp, data = PlainHP(kept.config), self.task.data

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from vtune import rng
 from vtune.engine.buckets import Buckets, Forecast
 from vtune.engine.devices import Workers
+from vtune.engine.inheritance import Inheritance
 from vtune.engine.lane import LaneTask
 from vtune.engine.lanes import Block, Chunk, Entry, State
 from vtune.engine.parking import Parking
@@ -22,11 +24,11 @@ from vtune.engine.planner import UNPLACED
 from vtune.engine.program import trace
 from vtune.engine.strategy import Strategy
 from vtune.errors import SchedulerError
+from vtune.executors.arrangement import Arrangement
 from vtune.executors.memory import Shrunk, out_of_memory, shrunk
 from vtune.executors.pool import Pool, Seat, thinned
 from vtune.executors.queues import Queues
-from vtune.executors.workshop import Workshop
-from vtune.hyper import matches
+from vtune.executors.workshop import LEAD, Workshop
 from vtune.tasks.base import Run
 from vtune.tasks.budget import Clock, Length, length
 
@@ -130,7 +132,7 @@ class LocalExecutor:
         self.buckets = buckets
         self.division = division
         self.folds, self.replicas = folds, folds * seeds
-        self._free = free
+        self.free = free
         self._clock = clock
         self._status, self._waiting = status, waiting
         self._words = rng.seed_words(seed)
@@ -141,6 +143,7 @@ class LocalExecutor:
         self._pools: list[Pool | None] = [None] * blocks
         self._parking = Parking()
         self._parked: dict[int, _Place] = {}
+        self._inheritance = Inheritance(space, data)
         self._shrinks = 0
         self._ticks = 0
         self.served: dict[int, int] = {}
@@ -186,13 +189,13 @@ class LocalExecutor:
         """Trials that are paused."""
         return tuple(sorted(self._parked))
 
-    def submit(self, trials: Sequence[int], configs: Sequence[Mapping[str, Any]]) -> None:
-        """Queues trials; `configs` are filled."""
-        self.enter([Entry(*each, self.length(each[1])) for each in zip(trials, configs, strict=True)])
+    def submit(self, trials: Sequence[int], configs: Sequence[Mapping[str, Any]], first: bool = False) -> None:
+        """Queues trials, if `first` before those that wait; `configs` are filled."""
+        self.enter([Entry(*each, self.length(each[1])) for each in zip(trials, configs, strict=True)], first)
 
-    def enter(self, entries: Sequence[Entry]) -> None:
+    def enter(self, entries: Sequence[Entry], first: bool = False) -> None:
         """Queues trials that may be under way, or draw the keys of others."""
-        self._queues.add(entries)
+        self._queues.add(entries, first)
 
     def length(self, config: Mapping[str, Any]) -> Length:
         """How long a trial of a filled config trains, and when it is measured."""
@@ -223,7 +226,7 @@ class LocalExecutor:
 
     def _advance(self, pool: Pool) -> list[Chunk]:
         """Trains a block until it measures; without order, for a while or until a trial has ended."""
-        seconds = SLICE_SECONDS if self._free else CHUNK_SECONDS
+        seconds = SLICE_SECONDS if self.free else CHUNK_SECONDS
         started, chunks = time.perf_counter(), []
         while not self._halted.is_set():
             step = pool.block.program.step_seconds
@@ -231,7 +234,7 @@ class LocalExecutor:
             rest = pool.block.until_measurement()
             chunks.append(pool.block.advance(min(rest, most)))
             measured = rest <= most
-            if self._free:
+            if self.free:
                 measured = bool((chunks[-1].share >= 1).any()) or time.perf_counter() - started >= seconds
             if measured:
                 break
@@ -295,7 +298,7 @@ class LocalExecutor:
         for copy in [copy for copy, fits in zip(copies, fitting, strict=True) if not fits]:
             raise SchedulerError(
                 f"trial {copy.trial} cannot go on from a copy of trial {copy.source} under {dict(copy.config)}: the "
-                "source's program does not train such configurations. StudyInfo.fits tells beforehand."
+                "source's program, or its state, does not go with such configurations. StudyInfo.fits tells beforehand."
             )
         beside = {copy.trial: places[copy.trial].pool is places[copy.source].pool is not None for copy in copies}
         far = [copy for copy in copies if not beside[copy.trial]]
@@ -311,17 +314,15 @@ class LocalExecutor:
             self._queues.ahead(places[copy.source].program, [entry])
 
     def _copied(self, copy: Copy, places: Mapping[int, _Place]) -> Entry:
-        done, first = places[copy.source].entry.done, places[copy.trial].entry.first
-        return Entry(copy.trial, copy.config, self.length(copy.config), done, keys=copy.keys, first=first)
+        now, done = places[copy.trial].entry, places[copy.source].entry.done
+        length = self.length(copy.config)
+        return Entry(copy.trial, copy.config, length, done, keys=copy.keys, first=now.first, stop=now.stop)
 
     def fits(self, sources: Any, configs: Sequence[Mapping[str, Any]]) -> np.ndarray:
-        """Whether each filled config can go on from its source's state, bool[n]: the same program trains both."""
-        programs = [self._place(source).program for source in np.asarray(sources).tolist()]
-        found = np.zeros(len(configs), bool)
-        for program in set(programs):
-            rows = [row for row, other in enumerate(programs) if other == program]
-            found[rows] = matches(self.planner.traced[program].guards, [configs[row] for row in rows])
-        return found
+        """Whether each filled config can go on from its source's state, bool[n]; see `Inheritance`."""
+        places = [self._place(source) for source in np.asarray(sources).tolist()]
+        programs = [self.planner.traced[place.program] for place in places]
+        return self._inheritance.allowed(programs, [place.entry.config for place in places], configs)
 
     def states(self, trials: Sequence[int]) -> list[State]:
         """Copies of the states of trials in lanes or paused, `[replicas, ...]` each, as left by the last tick."""
@@ -330,6 +331,53 @@ class LocalExecutor:
             mine = [trial for trial in dict.fromkeys(trials) if trial in pool]
             found.update(zip(mine, pool.block.states(mine), strict=True))
         return [found[trial] if trial in found else self._parking.get(trial) for trial in trials]
+
+    @property
+    def done(self) -> dict[int, int]:
+        """Steps that the trials in lanes have done."""
+        return {trial: steps for pool in self._working for trial, steps in pool.done.items()}
+
+    def take(self, trials: Sequence[int]) -> list[Entry]:
+        """Takes trials out of their lanes, block by block; they may go on in others as if they had stayed."""
+        places = [(pool, [trial for trial in trials if trial in pool]) for pool in self._working]
+        return [entry for pool, mine in places if mine for entry in pool.leave(mine)]
+
+    @property
+    def arrangement(self) -> Arrangement:
+        """Where every trial is now: between two ticks."""
+        parked: dict[int, dict[int, int]] = {}
+        for trial, place in sorted(self._parked.items()):
+            parked.setdefault(place.program, {})[trial] = place.entry.done
+        return Arrangement(
+            self._ticks, tuple(None if pool is None else (pool.program, pool.done) for pool in self._pools),
+            self._queues.done, parked, tuple(sorted(self.planner.compiled)), self._workshop.making,
+        )  # fmt: skip
+
+    def arrange(self, arrangement: Arrangement, entries: Mapping[int, Entry]) -> None:
+        """Puts trials where they were; only before anything else is entered, with all programs traced in their order.
+
+        Args:
+          arrangement: where they were, with no more blocks than there are here.
+          entries: each of them as it stood.
+        """
+        self._workshop.collect(self._ticks, needed=True)
+        self._ticks = arrangement.ticks
+        self._workshop.compile(arrangement.ready)
+        for number, place in enumerate(arrangement.pools):
+            if place is not None:
+                self._pools[number] = pool = Pool(number, place[0], self._block(place[0]))
+                pool.fill(deque(entries[trial] for trial in place[1]))
+        for program, waiting in arrangement.queues.items():
+            self._queues[program].extend(entries[trial] for trial in waiting)
+        for program, paused in arrangement.parked.items():
+            for trial in paused:
+                entry = entries[trial]
+                self._parking.put(trial, entry.state or [])
+                self._parked[trial] = _Place(program, None, dataclasses.replace(entry, state=None, sums=None))
+        if arrangement.making is not None:
+            number, due = arrangement.making
+            config = self.planner.traced[number].exemplar if number >= 0 else self._queues.unplaced[0].config
+            self._workshop.begin(number if number >= 0 else None, config, due - LEAD)
 
     def task_of(self, trial: int) -> LaneTask:
         """The task of a trial's lane, which knows the structure of its state."""
@@ -361,7 +409,7 @@ class LocalExecutor:
                 self.folds,
             )  # fmt: skip
 
-        return Workshop(specialise, self._workers, self._status, self._waiting, self._free)
+        return Workshop(specialise, self._workers, self._status, self._waiting, self.free)
 
     def _new_queues(self) -> Queues:
         return Queues(lambda configs: self._workshop.place(configs), by_length=self._run.unit != "steps")

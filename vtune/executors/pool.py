@@ -85,9 +85,16 @@ class Pool:
         """Frees the lanes of those of some trials that sit here."""
         self.block.retire(np.flatnonzero(np.isin(self.block.trial, trials)))
 
-    def leave(self) -> list[Entry]:
-        """Takes all trials out of their lanes, as if they had stayed."""
-        return self.block.leave(self.seated)
+    @property
+    def done(self) -> dict[int, int]:
+        """Steps that the trials which sit here have done, in the order of their lanes."""
+        live = self.block.live
+        return dict(zip(self.block.trial[live].tolist(), self.block.done[live].tolist(), strict=True))
+
+    def leave(self, trials: Sequence[int] | None = None) -> list[Entry]:
+        """Takes trials out of their lanes, as if they had stayed; all of them where none are named."""
+        seated = self.seated if trials is None else [self._entries[trial] for trial in trials]
+        return self.block.leave(seated)
 
     def copy(self, sources: Sequence[int], entries: Sequence[Entry]) -> None:
         """Lets trials that sit here go on from the states that others have now; see `Block.copy`."""

@@ -41,11 +41,19 @@ class Queues:
         """How many trials wait for each program, where any do."""
         return {program: len(queue) for program, queue in self._of.items() if queue}
 
-    def add(self, entries: Sequence[Entry]) -> None:
-        """Puts trials behind those that wait."""
+    @property
+    def done(self) -> dict[int, dict[int, int]]:
+        """Steps that the waiting trials have done, in their order, by program; `UNPLACED` for those without one."""
+        queues = {**self._of, UNPLACED: self.unplaced}
+        return {program: {entry.trial: entry.done for entry in queue} for program, queue in queues.items() if queue}
+
+    def add(self, entries: Sequence[Entry], first: bool = False) -> None:
+        """Puts trials behind those that wait, or before them."""
         programs = self._place([entry.config for entry in entries])
-        for entry, program in zip(entries, programs, strict=True):
-            self[program].append(entry)
+        placed = list(zip(entries, programs, strict=True))
+        for entry, program in reversed(placed) if first else placed:
+            queue = self[program]
+            (queue.appendleft if first else queue.append)(entry)
         if self._by_length:
             self._of = {program: _longest_first(queue) for program, queue in self._of.items()}
 

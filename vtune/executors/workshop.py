@@ -99,6 +99,11 @@ class Workshop:
         return True
 
     @property
+    def making(self) -> tuple[int, int] | None:
+        """Of the program that is made in the background: its number, -1 for a new one, and when it is waited for."""
+        return None if self._making is None else self._making[1:]
+
+    @property
     def busy(self) -> bool:
         """Whether a program is being made in the background."""
         return self._making is not None

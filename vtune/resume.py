@@ -1,0 +1,233 @@
+"""What a study that was interrupted goes on from: read from its store, and compared with what is trained again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vtune.errors import ReplayError
+from vtune.executors.arrangement import Arrangement
+from vtune.executors.pool import Seat
+from vtune.lineage import Route, routes, until
+from vtune.measured import together
+from vtune.records import Config, TrialState
+from vtune.space import Choice
+from vtune.tally import Tally
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vtune.replay import Start
+    from vtune.settings import Settings
+    from vtune.space import Space
+    from vtune.store import Event, Reader, StudyRecord
+
+OPEN = (TrialState.WAITING, TrialState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A trial that was not over when its study was interrupted.
+
+    Attributes:
+      id: its number.
+      config: its configuration, without inactive hyperparameters.
+      route: how its state came to be.
+      step: of its last measurement, or of the one that it was copied at; 0 before the first.
+      scores: of that measurement, float64 [objectives].
+      saved: step and scores of the measurement that it stands for, if that was saved; else None.
+      seat: where it was admitted last; None if it never was.
+      began: epoch seconds at which it was admitted first; NaN if it never was.
+    """
+
+    id: int
+    config: Config
+    route: Route
+    step: int
+    scores: np.ndarray
+    saved: tuple[int, np.ndarray] | None
+    seat: Seat | None
+    began: float
+
+
+class Recorded:
+    """What a study has stored of its curves, to compare with.
+
+    Args:
+      curves: trial, step, and one column a metric.
+      metrics: names of the metrics, in the order of a program's columns and with the spreads behind them.
+      spreads: columns of the metrics whose standard deviation over replicas is stored too.
+      place: where the study was begun and where it is now, in words for an error.
+
+    >>> import pandas as pd
+    >>> recorded = Recorded(pd.DataFrame({"trial": [3], "step": [10], "loss": [0.5]}), ["loss"], [], "")
+    >>> recorded.check(3, 10, np.array([[0.5]]))
+    >>> recorded.check(3, 10, np.array([[0.25]]))
+    Traceback (most recent call last):
+    vtune.errors.ReplayError: trial 3 must measure again what is stored: loss after step 10 was 0.5 and is now 0.25...
+    """
+
+    def __init__(self, curves: pd.DataFrame, metrics: Sequence[str], spreads: Sequence[int], place: str):
+        pairs = zip(curves["trial"].tolist(), curves["step"].tolist(), strict=True)
+        self._rows = {pair: row for row, pair in enumerate(pairs)}
+        self._values = curves[list(metrics)].to_numpy(np.float64)
+        self._metrics, self._spreads, self._place = list(metrics), list(spreads), place
+
+    def scores(self, trial: int, step: int, columns: Sequence[int]) -> np.ndarray:
+        """Some metrics of a trial at a step, float64 [columns]; NaN if it was not measured there."""
+        row = self._rows.get((trial, step))
+        return np.full(len(columns), np.nan) if row is None else self._values[row, list(columns)]
+
+    def check(self, trial: int, step: int, values: np.ndarray) -> None:
+        """Compares what was measured again with what is stored; what is not stored is not compared.
+
+        Args:
+          trial: whose curve it is.
+          step: steps done.
+          values: metrics of each replica, float64 [replicas, metrics].
+
+        Raises:
+          ReplayError: naming the first difference.
+        """
+        self.check_rows(np.array([trial]), np.array([step]), together(values[None], self._spreads))
+
+    def check_rows(self, trial: np.ndarray, step: np.ndarray, values: np.ndarray) -> None:
+        """As `check`, for rows [n, metrics] as they are stored."""
+        for pair, now in zip(zip(trial.tolist(), step.tolist(), strict=True), values, strict=True):
+            row = self._rows.get(pair)
+            if row is None:
+                continue
+            stored = self._values[row]
+            differs = (stored != now) & ~(np.isnan(stored) & np.isnan(now))
+            if differs.any():
+                place = int(np.argmax(differs))
+                raise ReplayError(
+                    f"trial {pair[0]} must measure again what is stored: {self._metrics[place]} after step {pair[1]} "
+                    f"was {float(stored[place])!r} and is now {float(now[place])!r}. The task, its data, JAX or the "
+                    f"machine is another than before{self._place}. Go on with what the study was begun with, or begin "
+                    "one of another name."
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a study stands: all that its store knows and a run needs.
+
+    Attributes:
+      clock: the last committed tick.
+      tally: trials that were asked for, that are over, that diverged, and the best score.
+      unfinished: trials that are not over, by id.
+      scheduler: what the scheduler remembered.
+      exhausted: whether the proposer had no more.
+      arrangement: where trials were; empty where their order does not matter.
+      programs: filled configs of the trials for which programs were made, in order; as `arrangement`.
+      recorded: what trials measured; None where nothing can be compared.
+      starts: points from which trials can go on, by trial, ascending.
+    """
+
+    clock: int
+    tally: Tally
+    unfinished: Sequence[Unfinished]
+    scheduler: Any
+    exhausted: bool
+    arrangement: Arrangement
+    programs: Sequence[Config]
+    recorded: Recorded | None
+    starts: Mapping[int, Sequence[Start]]
+
+
+def standing(reader: Reader, record: StudyRecord, space: Space, settings: Settings) -> Standing:
+    """Reads where a study stands.
+
+    Args:
+      reader: of its store.
+      record: the study's record, whose run has begun.
+      space: its space.
+      settings: its numbers.
+    """
+    events = reader.events(record.id)
+    trials = reader.trials(record.id)
+    ways = routes(events, {trial.id: dict(trial.config) for trial in trials})
+    mine = [trial for trial in trials if trial.state in OPEN]
+    legs = {leg.trial for trial in mine for leg in ways[trial.id]}
+    curves = reader.curves(record.id, legs)
+    spreads = [record.metrics.index(metric) for metric in settings.spreads.values()]
+    recorded = Recorded(curves, record.metrics, spreads, _then_and_now(record))
+    columns = [record.metrics.index(objective.metric) for objective in settings.objectives]
+    saved = set(record.choices.get("saved", ()))
+    last = curves.groupby("trial")["step"].max()
+    places = reader.placement(record.id).set_index("id")
+
+    def unfinished(trial: Any) -> Unfinished:
+        way = ways[trial.id]
+        step = int(last[trial.id]) if trial.id in saved else trial.step
+        keeps = (trial.step, recorded.scores(_at(way, trial.step), trial.step, columns)) if trial.id in saved else None
+        place = places.loc[trial.id]
+        seat = None
+        if place.notna()[["program", "block", "lane"]].all() and place["program"] >= 0:
+            seat = Seat(trial.id, int(place["program"]), int(place["block"]), int(place["lane"]), round(settings.steps))
+        began = float("nan") if place.isna()["started"] else float(place["started"])
+        scores = recorded.scores(_at(way, step), step, columns)
+        return Unfinished(trial.id, space.validate(dict(trial.config)), way, step, scores, keeps, seat, began)
+
+    over = [trial for trial in trials if trial.state.terminal]
+    scores = [trial.score for trial in over if trial.state == TrialState.COMPLETE and trial.score is not None]
+    sign = settings.objectives[0].sign
+    tally = Tally(
+        asked=len(trials),
+        ended=len(over),
+        diverged=sum(trial.state == TrialState.DIVERGED for trial in over),
+        best=min((score * sign for score in scores), default=float("inf")),
+    )
+    lanes = record.choices.get("lanes")
+    return Standing(
+        clock=record.clock,
+        tally=tally,
+        unfinished=[unfinished(trial) for trial in mine],
+        scheduler=record.choices.get("scheduler"),
+        exhausted=record.choices.get("exhausted", False),
+        arrangement=Arrangement() if lanes is None else Arrangement.from_json(lanes),
+        programs=[_unlabelled(space, event.detail["config"]) for event in events if event.kind == "program"],
+        recorded=None if _shrinks(events) else recorded,
+        starts={},
+    )
+
+
+def lanes_now(reader: Reader, record: StudyRecord) -> Mapping[str, Any]:
+    """The choices of a study, with the blocks that are left after memory ran out."""
+    shrinks = _shrinks(reader.events(record.id))
+    given_up = {part: shrinks[-1].detail[part] for part in ("blocks", "block")} if shrinks else {}
+    return {**record.choices, **given_up}
+
+
+def _shrinks(events: Sequence[Event]) -> list[Event]:
+    return [event for event in events if event.kind == "out of memory"]
+
+
+def _unlabelled(space: Space, config: Config) -> Config:
+    """A filled config from what `Space.plain` made of it."""
+    choices = {name: p for name, p in space.items() if isinstance(p, Choice)}
+    objects = {name: p.values[list(p.labels).index(config[name])] for name, p in choices.items()}
+    return {**config, **objects}
+
+
+def _at(route: Route, step: int) -> int:
+    """Whose curve holds the measurement of a step on a route."""
+    return until(route, step)[-1].trial if step else route[0].trial
+
+
+def _then_and_now(record: StudyRecord) -> str:
+    import platform
+
+    import jax
+
+    now = {"jax": jax.__version__, "backend": jax.default_backend(), "machine": platform.machine()}
+    changed = [
+        f"{part} was {record.choices[part]} and is {value}"
+        for part, value in now.items()
+        if part in record.choices and record.choices[part] != value
+    ]
+    return f" ({', '.join(changed)})" if changed else ""
