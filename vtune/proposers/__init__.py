@@ -23,14 +23,16 @@ if TYPE_CHECKING:
     from vtune.proposers.bayes import Bayes
     from vtune.proposers.cmaes import CMAES
     from vtune.proposers.gp import GP
+    from vtune.proposers.optuna import Optuna
     from vtune.proposers.tpe import TPE
 
-__all__ = ["CMAES", "GP", "TPE", "Bayes", "Grid", "Proposer", "Random", "Sobol", "make", "names", "register"]
+__all__ = ["CMAES", "GP", "TPE", "Bayes", "Grid", "Optuna", "Proposer", "Random", "Sobol", "make", "names", "register"]
 
 _HOME = {
     "Bayes": "vtune.proposers.bayes",
     "CMAES": "vtune.proposers.cmaes",
     "GP": "vtune.proposers.gp",
+    "Optuna": "vtune.proposers.optuna",
     "TPE": "vtune.proposers.tpe",
 }
 """Proposers that bring JAX, or a package of an extra, with them: imported when they are first named."""

@@ -26,7 +26,8 @@ class Proposer(Protocol):
 
     Two more things may be there and are used where they are. `tell` with a third argument `steps` [n] also learns from
     trials that were stopped early: the score after so many steps. `origins()` says of each config of the last `ask`, in
-    its order, where it came from: a dict of JSON values with at least "model", the name of what proposed it.
+    its order, where it came from: a dict of JSON values with at least "model", the name of what proposed it. One whose
+    `space` is None may be given to `make` all the same, if it has `over(space)`, which gives the proposer for a space.
     """
 
     name: str
@@ -67,6 +68,7 @@ _REGISTRY: dict[str, Any] = {
     "bayes": "vtune.proposers.bayes",
     "cmaes": "vtune.proposers.cmaes",
     "gp": "vtune.proposers.gp",
+    "optuna": "vtune.proposers.optuna",
     "tpe": "vtune.proposers.tpe",
 }
 """Name -> class; for those that compile, the module that registers it once imported, since that brings JAX."""
@@ -127,6 +129,8 @@ def make(proposer: str | Proposer, space: Space, seed: int = 0) -> Proposer:
             f"proposer must be one of {', '.join(map(repr, names()))}, or an object with {', '.join(_MEMBERS)}; "
             f"{type(proposer).__name__} lacks {', '.join(lacking)}"
         )
+    if proposer.space is None and hasattr(proposer, "over"):
+        return proposer.over(space)
     if proposer.space != space:
         raise ArgumentError(
             f"proposer {proposer.name!r} must be made for the space that it is used with, {space!r}; "

@@ -6,7 +6,7 @@ import json
 import keyword
 import math
 import numbers
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -228,6 +228,33 @@ class Space(Mapping[str, Parameter]):
                 u[~masks[name], j] = np.nan
         return u
 
+    def unfold(self, value_of: Callable[[str], Any]) -> Config:
+        """Makes one config by asking for the value of what is active, parents before children.
+
+        Args:
+          value_of: name -> value.
+
+        Returns:
+          A config; constraints are not looked at.
+
+        Raises:
+          ConfigError: a value that the hyperparameter cannot have. Besides, whatever `value_of` raises.
+
+        Example:
+          >>> space = Space(c=Choice("a", "b"), x=Float(0.0, 1.0, when={"c": "a"}))
+          >>> space.unfold({"c": "b", "x": 0.5}.__getitem__)
+          {'c': 'b'}
+        """
+        columns: dict[str, np.ndarray] = {}
+        masks: dict[str, np.ndarray] = {}
+        for name in self._conditions.order:
+            mask = self._conditions.mask(name, columns, masks)
+            if mask is not None:
+                masks[name] = mask
+            on = mask is None or bool(mask[0])
+            columns[name] = self[name].encode([value_of(name)], partial(_called, name)) if on else np.zeros(1)
+        return self._assemble(columns, masks, 1)[0]
+
     def from_columns(self, columns: Mapping[str, np.ndarray]) -> list[Config]:
         """Columns -> configurations; entries of hyperparameters that are not active are left out.
 
@@ -415,6 +442,10 @@ class Space(Mapping[str, Parameter]):
 
 def _where(name: str, configs: Sequence[Mapping[str, Any]], row: int) -> str:
     return f"{name!r} of {dict(configs[row])!r}" if len(configs) > 1 else repr(name)
+
+
+def _called(name: str, row: int) -> str:
+    return repr(name)
 
 
 def _tuple_of(value: Any) -> Any:
