@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Table, case, func, select
+from sqlalchemy import Connection, case, func, select
 
 from vtune.errors import ArgumentError
 from vtune.records import TrialState
 from vtune.store import schema
-from vtune.store.database import MANY
+from vtune.store.database import MANY, fetch
 from vtune.store.encoding import loads_all
 from vtune.store.reader import Reader
 from vtune.store.records import StudyRecord
@@ -73,30 +73,17 @@ def records(reader: Reader, study_id: int, objective: int = 0, *, order: str = "
         raise ArgumentError(f"order must be 'id' or 'finished'; got {order!r}")
     with reader.snapshot(study_id) as (connection, study):
         source, score, mode = _scored(study, objective)
-        place = (T.id,) if order == "id" else (T.finished, T.id)
-        ranked = (
-            select(
-                T.id,
-                score.label("score"),
-                T.finished,
-                func.row_number().over(order_by=place).label("trials"),
-                (func.max if mode == "max" else func.min)(score).over(order_by=place, rows=(None, -1)).label("before"),
-            )
-            .select_from(source)
-            .where(T.study == study.id, T.state == str(TrialState.COMPLETE), score.is_not(None))
-            .subquery()
-        )
-        r = ranked.c
-        better = r.score > r.before if mode == "max" else r.score < r.before
-        chosen = select(r.id, r.score, r.finished, r.trials).where(r.before.is_(None) | better).order_by(r.trials)
-        rows = connection.execute(chosen).all()
-        last = connection.execute(select(func.max(r.id), func.max(r.finished), func.max(r.trials))).one()
+        query = select(T.id, score, T.finished).select_from(source).where(T.study == study.id)
+        rows = _numbers(connection, query.where(T.state == str(TrialState.COMPLETE), score.is_not(None)), 3)
         begun = _begun(connection, study)
-    if rows:
-        rows = [*rows, (last[0], rows[-1].score, last[1], last[2])]
-    frame = pd.DataFrame(rows, columns=["id", "score", "seconds", "trials"]).astype({"score": float, "seconds": float})
-    frame["seconds"] -= begun
-    return frame
+    rows = rows[np.lexsort((rows[:, 0], rows[:, 0 if order == "id" else 2]))]
+    best = (np.maximum if mode == "max" else np.minimum).accumulate(rows[:, 1])
+    kept = np.flatnonzero(np.diff(best, prepend=np.nan) != 0)
+    frame = pd.DataFrame({"id": rows[kept, 0].astype(np.int64), "score": best[kept], "seconds": rows[kept, 2] - begun})
+    frame["trials"] = kept + 1
+    if len(rows):
+        frame.loc[len(frame)] = [int(rows[:, 0].max()), best[-1], float(rows[:, 2].max()) - begun, len(rows)]
+    return frame.astype({"id": np.int64, "trials": np.int64})
 
 
 def scatter(reader: Reader, study_id: int, count: int = 4000, objective: int = 0, *, seed: int = 0) -> pd.DataFrame:
@@ -141,8 +128,9 @@ def measurement_sample(reader: Reader, study_id: int, count: int = 20_000, *, se
         table = schema.curves(study.id, len(study.metrics))
         total = (connection.execute(select(func.max(table.c.id))).scalar() or -1) + 1
         ids = _drawn(total, count, seed)
-        rows = _listed(connection, select(table), ids, total, table)
-    values = np.array(rows, np.float64).reshape(len(rows), len(table.columns))
+        parts = [None] if len(ids) == total else list(_parts(ids.tolist()))
+        queries = [select(table) if part is None else select(table).where(table.c.id.in_(part)) for part in parts]
+        values = np.concatenate([_numbers(connection, query, len(table.columns)) for query in queries])
     data = {"trial": values[:, 1].astype(np.int64), "step": values[:, 2].astype(np.int64)}
     frame = pd.DataFrame(data | {name: values[:, 3 + i] for i, name in enumerate(study.metrics)})
     frame = frame.sort_values(["trial", "step"], ignore_index=True)
@@ -213,10 +201,9 @@ def objectives(reader: Reader, study_id: int) -> pd.DataFrame:
         names = [name for name, _ in study.objectives]
         columns = [table.c[f"m{study.metrics.index(name)}"] for name in names if name in study.metrics]
         query = select(T.id, T.finished, *columns).select_from(schema.trials.join(table, T.last == table.c.id))
-        query = query.where(T.study == study.id, T.state == str(TrialState.COMPLETE)).order_by(T.id)
-        rows = connection.execute(query).all()
+        query = query.where(T.study == study.id, T.state == str(TrialState.COMPLETE))
+        values = _numbers(connection, query, 2 + len(columns))
         begun = _begun(connection, study)
-    values = np.array(rows, np.float64).reshape(len(rows), 2 + len(columns))
     data = {"id": values[:, 0].astype(np.int64), "seconds": values[:, 1] - begun}
     return pd.DataFrame(data | {name: values[:, 2 + i] for i, name in enumerate(names[: len(columns)])})
 
@@ -271,10 +258,9 @@ def busy(reader: Reader, study_id: int, bins: int = 300) -> pd.DataFrame:
     """
     with reader.snapshot(study_id) as (connection, study):
         query = select(T.started, T.finished).where(T.study == study.id, T.started.is_not(None))
-        rows = connection.execute(query).all()
-    if not rows:
+        times = _numbers(connection, query, 2)
+    if not len(times):
         return pd.DataFrame({"seconds": [], "lanes": [], "ended": []})
-    times = np.array(rows, np.float64)
     begun, close = times[:, 0].min(), max(np.nanmax(times, initial=times[:, 0].max()), times[:, 0].max())
     if study.state == "running":
         close = max(close, study.updated)
@@ -353,6 +339,12 @@ def by_origin(reader: Reader, study_id: int) -> pd.DataFrame:
     return frame.astype({"best": float, "mean": float})
 
 
+def _numbers(connection: Connection, query: Any, width: int) -> NDArray[np.float64]:
+    """All rows of a query for `width` numbers, missing ones as NaN."""
+    batches = [np.array(batch, np.float64) for batch in fetch(connection, query)]
+    return np.concatenate([np.empty((0, width)), *batches])
+
+
 def _count(connection: Connection, study: StudyRecord) -> int:
     return connection.execute(select(func.count()).where(T.study == study.id)).scalar_one()
 
@@ -391,14 +383,11 @@ def _drawn(total: int, count: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).choice(total, count, replace=False))
 
 
-def _listed(
-    connection: Connection, query: Any, ids: NDArray[np.int64], total: int, table: Table | None = None
-) -> list[Any]:
-    """The rows of a query whose ids are listed; all rows if all are."""
+def _listed(connection: Connection, query: Any, ids: NDArray[np.int64], total: int) -> list[Any]:
+    """The rows of a query on trials whose ids are listed; all rows if all are."""
     if len(ids) == total:
         return list(connection.execute(query).all())
-    column = T.id if table is None else table.c.id
-    return [row for part in _parts(ids.tolist()) for row in connection.execute(query.where(column.in_(part))).all()]
+    return [row for part in _parts(ids.tolist()) for row in connection.execute(query.where(T.id.in_(part))).all()]
 
 
 def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
