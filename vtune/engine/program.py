@@ -42,6 +42,8 @@ class Traced:
       guards: what a config must satisfy to be trained by this program.
       layout: makes the hyperparameter columns of a batch of configs.
       kinds: hyperparameter -> "traced", "guarded" or "packed".
+      packed: hyperparameters that packed code uses.
+      lasting: those of them that say what the arrays of a state mean.
       demotion: what the ladder had to take from Hyper to plain values, readable; empty as a rule.
       metrics: names of the measured values.
       leaves: the arrays of one lane's state.
@@ -54,6 +56,8 @@ class Traced:
     guards: tuple[Guard, ...]
     layout: Layout
     kinds: Mapping[str, str]
+    packed: frozenset[str]
+    lasting: frozenset[str]
     demotion: str
     metrics: tuple[str, ...]
     leaves: tuple[StateLeaf, ...]
@@ -170,6 +174,8 @@ def trace(
         guards=session.guards,
         layout=session.layout,
         kinds=session.kinds(),
+        packed=frozenset(session.packed),
+        lasting=frozenset(session.lasting),
         demotion=str(session.demotion) if session.demotion else "",
         metrics=lane.metric_names,
         leaves=lane.leaves,

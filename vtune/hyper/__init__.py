@@ -4,7 +4,16 @@ from vtune.hyper.config import HP, PlainHP
 from vtune.hyper.guards import Guard, matches, outcomes, refuse_pins
 from vtune.hyper.ladder import trace_with_ladder
 from vtune.hyper.layout import Columns, Layout
-from vtune.hyper.packed import Size, choice_index, choice_values, chosen, packed_at_least, packed_bound, packed_size
+from vtune.hyper.packed import (
+    Size,
+    choice_index,
+    choice_values,
+    chosen,
+    keep_choice,
+    packed_at_least,
+    packed_bound,
+    packed_size,
+)
 from vtune.hyper.packing import Packing, whole_values
 from vtune.hyper.scalar import Hyper, StaleHyperError, plain
 from vtune.hyper.session import Demotion, Session
@@ -26,6 +35,7 @@ __all__ = [
     "choice_index",
     "choice_values",
     "chosen",
+    "keep_choice",
     "matches",
     "outcomes",
     "packed_at_least",

@@ -50,6 +50,18 @@ def choice_index(value: Any) -> Any:
     return value.body.position(part.args[0])
 
 
+def keep_choice(value: Any) -> None:
+    """Note that a packed choice says what the arrays of a state mean: a trial cannot change it while it trains.
+
+    Args:
+      value: what `hp.name` gave, for which `choice_index` gave a tracer.
+    """
+    if isinstance(value, HyperStr):
+        value.reading.body.session.lasting.add(value.reading.name)
+    else:
+        value.body.session.lasting |= value.expression.names
+
+
 def choice_values(value: Any) -> tuple[Any, ...] | None:
     """The values of the Choice that a hyperparameter comes from, in the order of `choice_index`; None for others."""
     if isinstance(value, HyperStr):

@@ -144,7 +144,8 @@ class Session:
         self._spare = {"floats": spare_floats, "ints": spare_ints}
         self._dtypes = {"floats": jnp.result_type(float).name, "ints": jnp.result_type(int).name}
         self._readings: dict[str, list[Reading]] = {}
-        self._packed: set[str] = set()
+        self.packed: set[str] = set()
+        self.lasting: set[str] = set()
 
     def numeric(self, name: str) -> bool:
         """Whether the exemplar's value is a number, and not a truth value."""
@@ -221,7 +222,7 @@ class Session:
         taken = {
             leaf(name)
             for name, readings in self._readings.items()
-            if name in self._packed and not any(reading.stands for reading in readings)
+            if name in self.packed and not any(reading.stands for reading in readings)
         }
         return tuple(
             guard for guard in self._guards.values() if not (guard.kind == "equal" and guard.expression in taken)
@@ -234,13 +235,13 @@ class Session:
         def kind(name: str) -> str:
             if decided_by(guards, name):
                 return "guarded"
-            return "packed" if name in self._packed else "traced"
+            return "packed" if name in self.packed else "traced"
 
         return {name: kind(name) for name in self.exemplar}
 
     def mark_packed(self, name: str) -> None:
         """Note that packed code uses the hyperparameter in its traced form."""
-        self._packed.add(name)
+        self.packed.add(name)
 
     def packs(self, part: Expression) -> bool:
         """Whether packed code may trace an expression: it is a whole number, and all that it reads may be packed."""

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from vtune.errors import ArgumentError
-from vtune.hyper import plain
+from vtune.hyper import keep_choice, plain
 from vtune.optim.branches import branches
 
 
@@ -105,7 +105,10 @@ def switch(choice: Any, transformations: Mapping[Any, optax.GradientTransformati
                 f"`switch` chooses between Optax transformations; {name!r} is a {type(given).__name__}."
             )
     index, chosen = branches(choice, transformations, "a transformation")
-    return chosen[0] if index is None else _switched(index, [optax.with_extra_args_support(each) for each in chosen])
+    if index is None:
+        return chosen[0]
+    keep_choice(choice)
+    return _switched(index, [optax.with_extra_args_support(each) for each in chosen])
 
 
 def _switched(
