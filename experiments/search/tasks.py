@@ -1,19 +1,18 @@
 """Small search problems on which proposers are compared: smooth, rugged, mixed, conditional, noisy and trained ones.
 
-Each `Problem` has a space, the score of a config (lower is better) and the best score that is known. A noisy problem
-adds noise to what the proposer is told; regret is always that of the score without noise.
+Each `Problem` has a space, the score of a config (lower is better) and the best score that there is. What a proposer is
+told may be noisier; regret is always that of the score without noise.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
+from search import trained
 
 from vtune.space import Choice, Float, Int, Space
 
@@ -28,15 +27,15 @@ class Problem:
       name: what it is called in tables.
       space: where its configs lie.
       score: config -> score without noise, lower is better.
-      best: the lowest score known.
-      noise: standard deviation of the noise on what is told.
+      best: the lowest score.
+      told: config, generator -> the score that a proposer hears of; the score itself unless given.
     """
 
     name: str
     space: Space
     score: Callable[[Config], float]
     best: float
-    noise: float = 0.0
+    told: Callable[[Config, np.random.Generator], float] | None = None
 
 
 def cube(dim: int, low: float, high: float) -> Space:
@@ -68,6 +67,11 @@ _P = 1e-4 * np.array([
 def hartmann6(config: Config) -> float:
     """Hartmann (1973), six dimensions."""
     return -float(np.array([1.0, 1.2, 3.0, 3.2]) @ np.exp(-np.sum(_A * (point(config) - _P) ** 2, axis=1)))
+
+
+def noisy(config: Config, rng: np.random.Generator) -> float:
+    """Hartmann-6 with noise of a tenth of its range."""
+    return hartmann6(config) + 0.3 * rng.standard_normal()
 
 
 def ackley(config: Config) -> float:
@@ -169,82 +173,16 @@ BRANCHES = Space(
 )  # fmt: skip
 
 
-@cache
-def _digits() -> tuple[np.ndarray, ...]:
-    from sklearn.datasets import load_digits
-
-    data = load_digits()
-    order = np.random.default_rng(0).permutation(len(data.data))
-    x, y = data.data[order] / 16.0, data.target[order]
-    return x[:300], y[:300], x[300:900], y[300:900]
-
-
-def svm(config: Config) -> float:
-    """Log loss of the margins of a support vector machine on digits, one kernel or another."""
-    from sklearn.svm import SVC
-
-    kernel = {key: config[key] for key in ("gamma", "coef0", "degree") if key in config}
-    x, y, xv, yv = _digits()
-    model = SVC(kernel=config["kernel"], C=config["C"], shrinking=config["shrinking"], max_iter=2000, **kernel)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        margins = model.fit(x ** config["power"], y).decision_function(xv ** config["power"])
-    margins = margins - margins.max(axis=1, keepdims=True)
-    return float(np.mean(np.log(np.exp(margins).sum(axis=1)) - margins[np.arange(len(yv)), yv]))
-
-
-SVM = Space(
-    kernel=Choice("rbf", "poly", "linear", "sigmoid"),
-    C=Float(1e-3, 1e3, log=True),
-    gamma=Float(1e-5, 1e1, log=True, when={"kernel": ("rbf", "poly", "sigmoid")}),
-    coef0=Float(-1.0, 3.0, when={"kernel": ("poly", "sigmoid")}),
-    degree=Int(1, 6, when={"kernel": "poly"}),
-    power=Float(0.3, 3.0, log=True),
-    shrinking=Choice(True, False),
-)
-
-
-@cache
-def _diabetes() -> tuple[np.ndarray, ...]:
-    from sklearn.datasets import load_diabetes
-
-    x, y = load_diabetes(return_X_y=True)
-    order = np.random.default_rng(1).permutation(len(x))
-    y = (y - y.mean()) / y.std()
-    return x[order[:220]], y[order[:220]], x[order[220:]], y[order[220:]]
-
-
-def boosting(config: Config) -> float:
-    """Validation error of boosted trees on diabetes."""
-    from sklearn.ensemble import GradientBoostingRegressor
-
-    arguments = {key: value for key, value in config.items() if key != "trees"}
-    model = GradientBoostingRegressor(n_estimators=config["trees"], random_state=0, **arguments)
-    x, y, xv, yv = _diabetes()
-    return float(np.mean((model.fit(x, y).predict(xv) - yv) ** 2))
-
-
-BOOSTING = Space(
-    learning_rate=Float(1e-3, 1.0, log=True),
-    trees=Int(5, 60, log=True),
-    max_depth=Int(1, 8),
-    subsample=Float(0.2, 1.0),
-    min_samples_leaf=Int(1, 40, log=True),
-    max_features=Float(0.1, 1.0),
-    loss=Choice("squared_error", "absolute_error", "huber"),
-    alpha=Float(0.1, 0.99, when={"loss": "huber"}),
-)
-
 PROBLEMS = (
     Problem("branin", Space(x0=Float(-5.0, 10.0), x1=Float(0.0, 15.0)), branin, 0.397887),
     Problem("hartmann6", cube(6, 0.0, 1.0), hartmann6, -3.322368),
     Problem("ackley10", cube(10, -16.0, 32.0), ackley, 0.0),
     Problem("rosenbrock5", cube(5, -2.0, 2.0), rosenbrock, 0.0),
     Problem("levy10", cube(10, -10.0, 10.0), levy, 0.0),
-    Problem("noisy", cube(6, 0.0, 1.0), hartmann6, -3.322368, noise=0.3),
+    Problem("noisy6", cube(6, 0.0, 1.0), hartmann6, -3.322368, told=noisy),
     Problem("network", NETWORK, network, 0.068),
-    Problem("mixed", MIXED, mixed, -3.6),
+    Problem("mixed", MIXED, mixed, -3.5344147),
     Problem("branches", BRANCHES, branches, -0.2),
-    Problem("svm", SVM, svm, 0.0),
-    Problem("boosting", BOOSTING, boosting, 0.0),
+    Problem("svm", trained.SVM, trained.svm, trained.best("svm")),
+    Problem("boosting", trained.BOOSTING, trained.boosting, trained.best("boosting")),
 )

