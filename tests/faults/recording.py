@@ -14,7 +14,8 @@ RECORDS = Path(__file__).parents[2] / "build" / "faults.jsonl"
 def record_fault(request):
     """`record_fault(kind, n, losses=0)`: n faults of a kind were tried, and so many of them lost something.
 
-    What is lost must also fail the test: `make faults` writes no table then. Several processes may append at once: a line is one write.
+    What is lost must also fail the test: `make faults` writes no table then. Several processes may append at once,
+    since a line is one write.
     """
     tried = []
 

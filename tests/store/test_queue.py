@@ -15,9 +15,9 @@ from vtune.store import Queue, open_reader, open_writer
 values = st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.tuples(st.integers())
 
 
-@pytest.fixture(params=["memory", "file"])
-def queue(request, tmp_path):
-    with Queue(None if request.param == "memory" else tmp_path / "study.sqlite") as queue:
+@pytest.fixture
+def queue(place):
+    with Queue(place) as queue:
         yield queue
 
 

@@ -24,9 +24,9 @@ CONFIGS = [
 ]
 
 
-@pytest.fixture(params=["memory", "file"])
-def writer(request, tmp_path):
-    with open_writer(None if request.param == "memory" else tmp_path / "study.sqlite") as writer:
+@pytest.fixture
+def writer(place):
+    with open_writer(place) as writer:
         yield writer
 
 
@@ -152,6 +152,8 @@ def test_events(writer, study):
     first, second = reader.events(study)
     assert (first.time, first.kind, first.detail, first.clock) == (5.0, "chunk", {"step": 5}, 5)
     assert reader.events(study, after=first.id) == [second]
+    assert reader.events(study, kind=first.kind)[0] == first
+    assert reader.events(study, kind="none") == []
 
 
 def test_counts(writer, study):

@@ -1,11 +1,28 @@
 """Old files are opened for ever: a kept store of every schema version, made once by `make` and never again."""
 
+import contextlib
+import os
 import shutil
+import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from vtune.store import Commit, Event, Measurements, NewTrial, StudyRecord, TrialUpdates, open_reader, open_writer
+import vtune
+from vtune.errors import StoreError
+from vtune.store import (
+    Commit,
+    Event,
+    Measurements,
+    NewTrial,
+    StudyRecord,
+    TrialUpdates,
+    open_reader,
+    open_writer,
+    schema,
+)
 from vtune.store.schema import VERSION
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -60,20 +77,82 @@ def check(reader):
     assert [event.detail["step"] for event in reader.events(1)] == [10, 20, 30, 40, 50]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_kept_stores_are_read(version, tmp_path):
-    copy = shutil.copy(FIXTURES / f"version{version}.sqlite", tmp_path)
-    with open_reader(copy) as reader:
+@pytest.fixture(params=VERSIONS)
+def kept(request, tmp_path):
+    return Path(shutil.copy(FIXTURES / f"version{request.param}.sqlite", tmp_path))
+
+
+def dump(path):
+    """The whole content, and the version of the schema."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        lines = list(connection.iterdump())
+        version = connection.execute("SELECT value FROM vtune_store WHERE key = 'schema'").fetchone()[0]
+    return lines, int(version)
+
+
+def test_kept_stores_are_read_and_not_changed(kept, record_fault):
+    before = kept.read_bytes()
+    with open_reader(kept) as reader:
         check(reader)
+    assert kept.read_bytes() == before
+    record_fault("old store")
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_kept_stores_go_on(version, tmp_path):
-    copy = shutil.copy(FIXTURES / f"version{version}.sqlite", tmp_path)
-    with open_writer(copy) as writer:
+def test_kept_stores_go_on(kept, record_fault):
+    with open_writer(kept) as writer, writer.lease(2):
         writer.commit(2, Commit(clock=1, new_trials=[NewTrial(0, {"x": 1})]))
         check(writer.reader())
         assert writer.reader().trial(2, 0).config == {"x": 1}
+    assert dump(kept)[1] == VERSION
+    record_fault("old store")
+
+
+def test_an_upgraded_store_has_the_tables_of_a_new_one(kept, tmp_path):
+    open_writer(kept).close()
+    open_writer(tmp_path / "new.sqlite").close()
+    tables = [
+        {line for line in dump(path)[0] if line.startswith("CREATE") and "curves_" not in line}
+        for path in (kept, tmp_path / "new.sqlite")
+    ]
+    assert tables[0] == tables[1]
+
+
+@pytest.mark.parametrize("version", range(1, VERSION))
+@pytest.mark.parametrize("error", [KeyboardInterrupt, sqlite3.OperationalError("database or disk is full")])
+def test_an_upgrade_that_breaks_off_leaves_the_old_store(version, error, tmp_path, monkeypatch, record_fault):
+    path = Path(shutil.copy(FIXTURES / f"version{version}.sqlite", tmp_path))
+    before = dump(path)
+    upgrade = schema.MIGRATIONS[version]
+
+    def break_off(connection):
+        upgrade(connection)
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setitem(schema.MIGRATIONS, version, break_off)
+        with pytest.raises((KeyboardInterrupt, StoreError)):
+            open_writer(path)
+    assert dump(path) == before
+    with open_writer(path) as writer:
+        check(writer.reader())
+    record_fault("old store")
+
+
+def test_an_upgrade_that_is_killed_leaves_the_old_store(tmp_path, record_fault):
+    path = Path(shutil.copy(FIXTURES / "version1.sqlite", tmp_path))
+    before = dump(path)
+    code = (
+        "import os, sys\nfrom vtune.store import open_writer, schema\n"
+        "upgrade = schema.MIGRATIONS[1]\n"
+        "schema.MIGRATIONS[1] = lambda connection: (upgrade(connection), os.kill(os.getpid(), 9))\n"
+        "open_writer(sys.argv[1])\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(vtune.__file__).parents[1])}
+    assert subprocess.run([sys.executable, "-c", code, path], env=environment).returncode == -9
+    assert dump(path) == before
+    with open_writer(path) as writer:
+        check(writer.reader())
+    record_fault("old store")
 
 
 def test_the_kept_store_of_this_version_is_what_is_written_now(tmp_path):

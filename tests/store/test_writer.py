@@ -1,4 +1,5 @@
 import dataclasses
+import importlib.util
 import math
 import threading
 import time
@@ -15,9 +16,9 @@ from vtune.store import Commit, Event, Measurements, NewTrial, StudyRecord, Tria
 names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=300).filter(str.strip)
 
 
-@pytest.fixture(params=["memory", "file"])
-def writer(request, tmp_path):
-    with open_writer(None if request.param == "memory" else tmp_path / "study.sqlite") as writer:
+@pytest.fixture
+def writer(place):
+    with open_writer(place) as writer:
         yield writer
 
 
@@ -287,6 +288,23 @@ class CtrlC:
 
     def __conform__(self, protocol):
         raise KeyboardInterrupt
+
+    class Dumper:
+        """The same for psycopg."""
+
+        oid = 0
+        format = 0
+
+        def __init__(self, *_):
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(autouse=True)
+def _psycopg_takes_ctrl_c():
+    if importlib.util.find_spec("psycopg"):
+        import psycopg
+
+        psycopg.adapters.register_dumper(CtrlC, CtrlC.Dumper)
 
 
 def test_ctrl_c_within_a_statement_undoes_that_commit_only(writer):

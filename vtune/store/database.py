@@ -12,9 +12,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, Executable, create_engine, event, exc, make_url
+from sqlalchemy import (
+    URL,
+    BindParameter,
+    Connection,
+    Engine,
+    Executable,
+    Insert,
+    bindparam,
+    column,
+    create_engine,
+    event,
+    exc,
+    func,
+    insert,
+    make_url,
+    select,
+)
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.pool import NullPool, StaticPool
 from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from vtune.errors import ArgumentError, StoreError
 
@@ -183,7 +201,7 @@ class Bulk:
 
     Attributes:
       statement: an insert or update with one bound parameter a column.
-      names: the parameters.
+      names: the parameters: the columns of an insert; of an update the columns with `_` behind each.
     """
 
     statement: UpdateBase
@@ -200,15 +218,37 @@ class Bulk:
         if not columns[self.names[0]]:
             return 0
         if connection.dialect.name != "sqlite":
-            ordered = [columns[name] for name in self.names]
-            rows = [dict(zip(self.names, row, strict=True)) for row in zip(*ordered, strict=True)]
-            return connection.execute(self.statement, rows).rowcount
-        if not self._compiled:
+            return self._run_on_server(connection, columns)
+        if "sqlite" not in self._compiled:
             compiled = self.statement.compile(dialect=connection.dialect, column_keys=self.names)
             self._compiled["sqlite"] = (str(compiled), tuple(compiled.positiontup or ()))
         sql, order = self._compiled["sqlite"]
         tuples = list(zip(*(columns[name] for name in order), strict=True))
         return connection.exec_driver_sql(sql, tuples).rowcount
+
+    def _run_on_server(self, connection: Connection, columns: Mapping[str, Sequence[Any]]) -> int:
+        """Sends whole columns as arrays, which is several times as fast as row by row."""
+        if "server" not in self._compiled:
+            arrays = _with_arrays(self.statement, self.names).compile(dialect=connection.dialect)
+            self._compiled["server"] = (str(arrays), ())
+        sql, _ = self._compiled["server"]
+        return connection.exec_driver_sql(sql, {name: list(columns[name]) for name in self.names}).rowcount
+
+
+def _with_arrays(statement: Any, names: Sequence[str]) -> Any:
+    """The same insert or update with one array a column in place of one value."""
+    table = statement.table
+    types = {name: table.c[name.removesuffix("_")].type for name in names}
+    arrays = [bindparam(name, type_=postgresql.ARRAY(type_)) for name, type_ in types.items()]
+    rows = func.unnest(*arrays).table_valued(*(column(name, type_) for name, type_ in types.items()))
+    rows = rows.render_derived(name="rows")
+    if isinstance(statement, Insert):
+        return insert(table).from_select(list(names), select(*rows.c))
+
+    def bound(element: Any, **_: Any) -> Any:
+        return rows.c[element.key] if isinstance(element, BindParameter) and element.key in types else None
+
+    return replacement_traverse(statement, {}, bound)
 
 
 def fetch(connection: Connection, statement: Executable) -> Iterator[Sequence[Any]]:

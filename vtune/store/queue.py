@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, select, true, update
 
 from vtune.errors import ArgumentError
 from vtune.store import schema
@@ -17,8 +18,8 @@ from vtune.store.encoding import dumps, loads_all
 
 _PUT = Bulk.of(insert(schema.queue), ("study", "config", "put"))
 _MARK = Bulk.of(
-    update(schema.queue).where(schema.queue.c.id == bindparam("which")).values(taken=bindparam("now")),
-    ("which", "now"),
+    update(schema.queue).where(schema.queue.c.id == bindparam("id_")).values(taken=bindparam("taken_")),
+    ("id_", "taken_"),
 )
 
 
@@ -72,6 +73,39 @@ class Queue:
                 _PUT.run(connection, columns)
         return n
 
+    def top_up(self, study: str, configs: Iterable[Mapping[str, Any]], begun: bool) -> int:
+        """Adds those of the configurations that are not there yet: for a script that is run again to go on.
+
+        Args:
+          study: name of the study.
+          configs: all that the script wishes for.
+          begun: whether the study has begun, so that what is marked counts as being there.
+
+        Returns:
+          How many were added.
+
+        >>> queue = Queue(None)
+        >>> queue.put("digits", [{"lr": 0.1}])
+        1
+        >>> queue.top_up("digits", [{"lr": 0.1}, {"lr": 0.1}, {"lr": 0.2}], begun=True)
+        2
+        """
+        given = list(configs)
+        if not given:
+            return 0
+        q = schema.queue.c
+        query = select(q.config).where(q.study == study, true() if begun else q.taken.is_(None))
+        with self._opened().transaction() as connection:
+            there = Counter(connection.execute(query).scalars())
+        missing = []
+        for config in given:
+            text = dumps(dict(config))
+            if there[text]:
+                there[text] -= 1
+            else:
+                missing.append(config)
+        return self.put(study, missing)
+
     def take(self, study: str) -> list[tuple[int, dict[str, Any]]]:
         """The configurations of a study that are not marked yet, oldest first, as (queue id, configuration).
 
@@ -90,7 +124,7 @@ class Queue:
         which = [int(id) for id in ids]
         if which and self._exists():
             with self._opened().transaction() as connection:
-                _MARK.run(connection, {"which": which, "now": [time.time()] * len(which)})
+                _MARK.run(connection, {"id_": which, "taken_": [time.time()] * len(which)})
 
     def close(self) -> None:
         """Closes the queue. A later call opens it again; a queue in memory is empty then."""

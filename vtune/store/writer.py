@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from vtune.errors import ArgumentError, StoreError
 from vtune.records import TrialState
-from vtune.store import schema
+from vtune.store import lease, schema
 from vtune.store.database import MANY, Bulk, Database, Location, locate, open_for_reading, open_for_writing
 from vtune.store.encoding import dumps, loads
 from vtune.store.reader import Reader
@@ -80,6 +80,7 @@ class Writer:
         self._database = database
         self._studies: dict[int, _Open] = {}
         self._updates: dict[tuple[str, ...], Bulk] = {}
+        self._leases: dict[int, str] = {}
 
     @property
     def location(self) -> Location:
@@ -188,6 +189,34 @@ class Writer:
                 connection.execute(update(schema.trials).where(t.study == study_id, t.id.in_(some)).values(last=None))
                 connection.execute(delete(rows).where(rows.c.trial.in_(some)))
 
+    @contextlib.contextmanager
+    def lease(
+        self,
+        study_id: int,
+        say: Callable[[str], object] = lambda said: None,
+        check: Callable[[], object] = lambda: None,
+    ) -> Iterator[None]:
+        """Keeps all others from writing a study meanwhile, and shows every few seconds that its writer lives.
+
+        Args:
+          study_id: which study.
+          say: told what is waited for while it is not yet known whether a holder on another machine is dead.
+          check: called every second meanwhile; what it raises ends the wait.
+
+        Raises:
+          StoreError: when another process, or another `Writer` of this one, writes the study: who, and what to do.
+        """
+        if self.location.in_memory:
+            yield
+            return
+        token = self._leases[study_id] = lease.acquire(self._database, study_id, say, check)
+        try:
+            with lease.beating(lambda: self.update(study_id)):
+                yield
+        finally:
+            del self._leases[study_id]
+            lease.release(self._database, study_id, token)
+
     def reader(self) -> Reader:
         """A reader of the same store: its own read-only connection, or this writer's one where all is in memory."""
         if self.location.in_memory:
@@ -221,6 +250,7 @@ class Writer:
         which = schema.studies.c.id == study_id
         if connection.execute(update(schema.studies).where(which).values(values)).rowcount != 1:
             raise StoreError(f"{self.location} has no study with id {study_id}: create it first.")
+        lease.fence(connection, self.location, study_id, self._leases.get(study_id))
         if "metrics" in fields:
             self._rebuild_curves(connection, study_id, len(fields["metrics"]))
         if fields.get("state") == "complete":
