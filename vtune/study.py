@@ -132,6 +132,11 @@ class Study(SavedStudy):
         super().__init__(self._writer.reader(), record, variables_folder(self._writer.location.path, record.id))
         self._queue.put(record.name, checked)
 
+    @property
+    def space(self) -> Space:
+        """The search space, constraints included."""
+        return self._given_space
+
     def enqueue(self, configs: Iterable[Config]) -> int:
         """Has these configs trained next, before the proposer's: manual search.
 
@@ -161,7 +166,11 @@ class Study(SavedStudy):
             return self
         enable_compilation_cache(self._cache)
         objective = self.settings.objectives[0]
-        with Interrupts() as interrupts, Display(record.name, objective.metric, self._progress) as display:
+        with (
+            Interrupts() as interrupts,
+            Display(record.name, objective.metric, self._progress) as display,
+            self._writer.lease(self._study, display.say, interrupts.check),
+        ):
             self._begun = time.perf_counter()
             loop: Loop | None = None
             try:
