@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vtune import nn, proposers, schedulers
     from vtune.errors import VtuneError
     from vtune.forecast import plan
+    from vtune.narrowing import narrow
     from vtune.records import Measurement, Trial, TrialState
     from vtune.report import Explanation
     from vtune.results import SavedStudy, load
@@ -43,6 +44,7 @@ _HOME = {
     "VtuneError": "vtune.errors",
     "key": "vtune.rng",
     "load": "vtune.results",
+    "narrow": "vtune.narrowing",
     "plan": "vtune.forecast",
     "tune": "vtune.tuning",
 }
@@ -66,6 +68,7 @@ __all__ = [
     "VtuneError",
     "key",
     "load",
+    "narrow",
     "nn",
     "plan",
     "proposers",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,10 @@ class SavedStudy:
         values = frame[[name for name, _ in record.objectives]].to_numpy(float) * signs
         beaten = [bool(((values <= row).all(axis=1) & (values < row).any(axis=1)).any()) for row in values]
         return frame[~np.array(beaten, bool)]
+
+    def trials(self, states: Iterable[str] | None = None) -> list[Trial]:
+        """All trials by id, or those in the given states."""
+        return self._reader.trials(self._study, states=states)
 
     def trial(self, trial: int) -> Trial:
         """One trial by its id."""

@@ -137,6 +137,11 @@ class Study(SavedStudy):
         """The search space, constraints included."""
         return self._given_space
 
+    @property
+    def space(self) -> Space:
+        """The search space, constraints included."""
+        return self._given_space
+
     def enqueue(self, configs: Iterable[Config]) -> int:
         """Has these configs trained next, before the proposer's: manual search.
 
