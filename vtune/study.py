@@ -130,12 +130,8 @@ class Study(SavedStudy):
         self._queue = Queue(store)
         record = self._open(name, resume)
         super().__init__(self._writer.reader(), record, variables_folder(self._writer.location.path, record.id))
-        self._queue.put(record.name, checked)
-
-    @property
-    def space(self) -> Space:
-        """The search space, constraints included."""
-        return self._given_space
+        self._queue.mark(self._reader.enqueued(record.id)["queued"].tolist())
+        self._queue.top_up(record.name, checked, begun=record.clock > 0)
 
     @property
     def space(self) -> Space:
