@@ -271,8 +271,9 @@ def explained(location: Location) -> Iterator[None]:
 
 _REMEDIES = {
     "locked": f"Another process has been writing to it for over {BUSY_SECONDS:.0f} seconds: end that process first.",
-    "not a database": "This is not a vtune store (or its first bytes are damaged): give another path.",
-    "malformed": "The file is damaged: restore it from a copy.",
+    "not a database": "This is not a vtune store, or its first bytes are damaged: give another path, or try `vtune salvage`.",
+    "malformed": "The file is damaged: `vtune check` says where, and `vtune salvage` copies what can be read.",
+    "decode": "The file is damaged: `vtune check` says where, and `vtune salvage` copies what can be read.",
     "full": "The disk is full: make room. What was committed before is kept.",
     "readonly": "It cannot be written: check the permissions of the file and of its folder.",
     "unable to open": "It cannot be opened: check the permissions of the file and of its folder.",
@@ -339,8 +340,8 @@ def _check_file(path: Path, must_exist: bool) -> None:
 
 def _connect(kind: type[_C], name: str, uri: bool = False) -> _C:
     connection = kind(name, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=uri)
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute("PRAGMA foreign_keys=ON")
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "trusted_schema=OFF", "cell_size_check=ON"):
+        connection.execute(f"PRAGMA {pragma}")
     return connection
 
 

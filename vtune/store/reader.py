@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
 from sqlalchemy import Connection, Row, Select, Table, func, select
 
-from vtune.errors import ArgumentError, StoreError
+from vtune.errors import ArgumentError, StoreError, VtuneError
 from vtune.records import Rerun, Trial, TrialState
 from vtune.store import schema
 from vtune.store.database import MANY, Database, Location, fetch, locate, open_for_reading
@@ -47,6 +48,35 @@ def open_reader(where: str | os.PathLike[str] | Writer) -> Reader:
     return Reader(database)
 
 
+@contextlib.contextmanager
+def understanding(location: Location) -> Iterator[None]:
+    """What is in a store and cannot be understood becomes a `StoreError`, whatever Python says of it."""
+    try:
+        yield
+    except VtuneError:
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise StoreError(
+            f"{location} holds what vtune cannot have written ({type(error).__name__}: {error}). The store is damaged: "
+            "`vtune check` says where, and `vtune salvage` copies what can be read."
+        ) from error
+
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _understood(method: Callable[Concatenate[Reader, _P], _R]) -> Callable[Concatenate[Reader, _P], _R]:
+    """A method of `Reader` within `understanding`."""
+
+    @functools.wraps(method)
+    def read(self: Reader, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with understanding(self.location):
+            return method(self, *args, **kwargs)
+
+    return read
+
+
 class Reader:
     """Reads studies; made by `open_reader` or `Writer.reader`. Every method sees one consistent snapshot.
 
@@ -68,14 +98,16 @@ class Reader:
         Raises:
           StoreError: when there is no such study.
         """
-        with self._database.transaction() as connection:
+        with understanding(self.location), self._database.transaction() as connection:
             yield connection, self._study(connection, study_id)
 
+    @_understood
     def studies(self) -> list[StudyRecord]:
         """All studies, oldest first."""
         with self._database.transaction() as connection:
             return [_record(row) for row in connection.execute(select(schema.studies).order_by(schema.studies.c.id))]
 
+    @_understood
     def study(self, name_or_id: str | int) -> StudyRecord:
         """One study, by its name (a text) or its id (a number).
 
@@ -85,6 +117,7 @@ class Reader:
         with self._database.transaction() as connection:
             return self._study(connection, name_or_id)
 
+    @_understood
     def trials(
         self,
         study_id: int,
@@ -120,6 +153,7 @@ class Reader:
             query = query.order_by(*(_ranking(study) if order == "score" else (t.id,))).limit(limit)
             return _trials(study, connection.execute(query).all())
 
+    @_understood
     def trial(self, study_id: int, id: int) -> Trial:
         """One trial.
 
@@ -133,6 +167,7 @@ class Reader:
             raise StoreError(f"study {study.name!r} in {self.location} has no trial {id}.")
         return found[0]
 
+    @_understood
     def frame(self, study_id: int, trials: Iterable[int] | None = None, after: int | None = None) -> pd.DataFrame:
         """One row a trial: id, state, step, score, origin, a column a hyperparameter, a column a metric.
 
@@ -170,6 +205,7 @@ class Reader:
         data |= {name: values[:, i] for i, name in enumerate(study.metrics)}
         return pd.DataFrame(data)
 
+    @_understood
     def curves(self, study_id: int, trials: Iterable[int] | None = None, after: int | None = None) -> pd.DataFrame:
         """One row a measurement: trial, step, a column a metric; ordered by trial and step.
 
@@ -205,6 +241,7 @@ class Reader:
         frame.attrs["cursor"] = end if end is not None else after
         return frame
 
+    @_understood
     def events(self, study_id: int, after: int | None = None, kind: str | None = None) -> list[Event]:
         """What happened to a study, in order.
 
@@ -225,12 +262,14 @@ class Reader:
         details = loads_all([row.detail for row in rows])
         return [Event(r.time, r.kind, detail, r.id, r.clock) for r, detail in zip(rows, details, strict=True)]
 
+    @_understood
     def counts(self, study_id: int) -> dict[str, int]:
         """How many trials are in each state; states without trials are left out."""
         with self._database.transaction() as connection:
             self._study(connection, study_id)
             return _counts(connection, study_id)
 
+    @_understood
     def placement(self, study_id: int) -> pd.DataFrame:
         """Where and when trials ran: id, state, program, block, lane, started, finished, clock, queued.
 
@@ -244,6 +283,7 @@ class Reader:
             rows = connection.execute(query.where(t.study == study_id).order_by(t.id)).all()
         return pd.DataFrame(rows, columns=[column.name for column in query.selected_columns])
 
+    @_understood
     def enqueued(self, study_id: int, limit: int | None = None) -> pd.DataFrame:
         """The trials that came from the queue, newest first: id, queued (the id in the queue), state, step, score."""
         t, c = schema.trials.c, schema.configs.c
@@ -256,6 +296,7 @@ class Reader:
         frame = pd.DataFrame(rows, columns=[column.name for column in query.selected_columns])
         return frame.astype({"score": float})
 
+    @_understood
     def progress(self, study_id: int) -> dict[str, Any]:
         """How a study stands, as a live display needs it.
 
