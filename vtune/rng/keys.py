@@ -6,8 +6,9 @@ traced, so that one program draws for any of them under `vmap`.
 
 from __future__ import annotations
 
+import functools
 import operator
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 import jax
 import jax.numpy as jnp
@@ -66,8 +67,13 @@ def study_key_of(words: jax.typing.ArrayLike, rng: str = "pcg") -> jax.Array:
       >>> bool(study_key_of(seed_words(5)) == study_key(5))
       True
     """
-    low, high = jnp.asarray(words)
-    return jax.random.fold_in(jax.random.key(low, impl=implementation(rng)), high)
+    return _made(jnp.asarray(words), implementation(rng))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _made(words: jax.Array, generator: Any) -> jax.Array:
+    """In one program: one by one its dozens of small operations take longer to compile than a study to begin."""
+    return jax.random.fold_in(jax.random.key(words[0], impl=generator), words[1])
 
 
 def trial_key(
