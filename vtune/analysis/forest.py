@@ -96,7 +96,7 @@ class Forest:
         for depth in range(DEPTH + 1):
             index = (node[:, None] * names + np.arange(names)) * width + code
             size, total = (
-                np.bincount(index.ravel(), np.repeat(each, names), inside.size).reshape(inside.shape)
+                np.bincount(index.ravel(), np.repeat(each, names), inside.size).astype(np.float64).reshape(inside.shape)
                 for each in (weight, product)
             )
             mean, gain, axis, cut, order = self._best(size, total)

@@ -47,7 +47,9 @@ class Room:
     path_high: NDArray[np.float64]
 
 
-def room_left(scores: ArrayLike, mode: str = "min", more: int | None = None, *, seed: int = 0) -> Room | None:
+def room_left(
+    scores: ArrayLike, mode: str = "min", more: int | None = None, *, total: int | None = None, seed: int = 0
+) -> Room | None:
     """Carries the tail of the best scores on to what further trials would bring.
 
     Of n + m trials drawn alike any may be the best, so that m more bring something better with chance m / (n + m),
@@ -57,9 +59,10 @@ def room_left(scores: ArrayLike, mode: str = "min", more: int | None = None, *, 
     one that still learns may do better.
 
     Args:
-      scores: of complete trials, [trials]; for a proposer that learns, only of the latest.
+      scores: of complete trials, [trials].
       mode: "min" or "max".
       more: how many further trials; as many as there are unless given.
+      total: how many complete trials there are, where the scores are only the best of them.
       seed: of the bootstrap.
 
     Returns:
@@ -78,21 +81,22 @@ def room_left(scores: ArrayLike, mode: str = "min", more: int | None = None, *, 
     gains = np.sort(gains[np.isfinite(gains)])
     if len(gains) < FEWEST:
         return None
-    further = len(gains) if more is None else more
+    done = len(gains) if total is None else max(total, len(gains))
+    further = done if more is None else more
     after = np.unique(np.geomspace(1, max(2, further), 40).round().astype(np.int64))
     rng = np.random.default_rng(seed)
-    count = max(8, round(TAIL * len(gains)))
+    count = min(max(8, round(TAIL * done)), len(gains) - 1)
     excess = gains[-count:] - gains[-count - 1]
     shape = np.array([_shape(rng.choice(excess, count)) for _ in range(DRAWS)])[:, None]
-    beyond = rng.beta(1.0, len(gains), (DRAWS, 1))
+    beyond = rng.beta(1.0, done, (DRAWS, 1))
     share = (1.0 - rng.random((DRAWS, 1)) ** (1.0 / after)) / beyond
-    rare = len(gains) / count / (len(gains) + 1)
+    rare = done / count / (done + 1)
     scale = excess[-1] * shape / (1.0 - rare**shape)
     more_gain = np.where(share < 1.0, scale / shape * (np.minimum(share, 1.0) ** -shape - 1.0), 0.0)
     paths = -sign * (gains[-1] + np.quantile(more_gain, [0.5, 0.05, 0.95], axis=0))
     low, high = np.sort(paths[1:], axis=0)
     best, expected = -sign * float(gains[-1]), float(paths[0, -1])
-    chance = further / (len(gains) + further)
+    chance = further / (done + further)
     if abs(expected - best) <= 1e-3 * max(float(np.ptp(gains)), 1e-300):
         why = f"{further:,} more trials drawn like these would hardly beat {short(best)}"
     else:
@@ -149,7 +153,7 @@ def calibration(predicted: ArrayLike, deviation: ArrayLike, score: ArrayLike) ->
         return Calibration(0, math.nan, math.nan, math.nan, "no predicted trial is complete yet")
     ranks = [pd.Series(values).rank().to_numpy() for values in (expected, came)]
     varied = min(np.ptp(values) for values in ranks) > 0
-    rank = float(np.corrcoef(*ranks)[0, 1]) if varied else math.nan
+    rank = float(np.corrcoef(ranks[0], ranks[1])[0, 1]) if varied else math.nan
     error = float(np.median(np.abs(came - expected)))
     told = np.isfinite(spread)
     covered = float((np.abs(came - expected)[told] <= 2 * spread[told]).mean()) if told.any() else math.nan

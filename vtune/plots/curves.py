@@ -26,6 +26,7 @@ def curves(
     top: int = 10,
     log: bool = False,
     companion: str | None = None,
+    trials: Sequence[int] = (),
     max_points: int = 8000,
     height: int = 480,
 ) -> go.Figure:
@@ -34,12 +35,14 @@ def curves(
     Args:
       measurements: one row a measurement, with `trial`, `step` and the metric. It may hold only some of the study's
         trials: the note in the figure says how many the bands stand for.
-      frame: one row a trial, with `id`, `state` and `score`; it says which are best.
+      frame: one row a trial, with `id`, `state` and `score`; it says which are best. `.attrs["total"]` is the number of
+        the study's trials where the frame holds only some.
       metric: the column drawn.
       mode: "min" or "max", which scores are better.
       top: how many trials get a line of their own.
       log: whether the metric's axis is logarithmic.
       companion: a second column, drawn dotted in the same colours (the metric on the training data).
+      trials: ids of trials that get a line besides the best.
       max_points: how many points all lines together may have; longer curves are thinned evenly.
       height: of the figure, in pixels.
 
@@ -60,7 +63,8 @@ def curves(
             known = [column for column in measurements.columns if column not in ("trial", "step")]
             raise ArgumentError(f"there is no metric {name!r} in these curves; there are {known}")
     best = best_trials(frame[frame["id"].isin(measurements["trial"].unique())], mode, top)
-    chosen = measurements["trial"].isin(best["id"])
+    asked = frame[frame["id"].isin(trials) & ~frame["id"].isin(best["id"])]
+    chosen = measurements["trial"].isin(best["id"]) | measurements["trial"].isin(asked["id"])
     rest = measurements[~chosen]
     band = bands(rest, metric)
     figure = look.styled(go.Figure(), height)
@@ -69,12 +73,17 @@ def curves(
     )
     if len(band):
         _add_bands(figure, band, log)
-    budget = max(2, max_points // max(1, len(best) * len(columns)))
+    budget = max(2, max_points // max(1, (len(best) + len(asked)) * len(columns)))
     lines = dict(iter(measurements[chosen].sort_values("step").groupby("trial")))
     ranking = list(enumerate(zip(best["id"], best["score"], strict=True)))
-    for rank, (trial, score) in reversed(ranking):
-        color = look.RAMP[round(rank * (len(look.RAMP) - 1) / max(1, len(ranking) - 1))]
-        width = 3.0 if rank == 0 else 1.75
+    drawn = [
+        (rank, trial, score, look.RAMP[round(rank * (len(look.RAMP) - 1) / max(1, len(ranking) - 1))], 1.75)
+        for rank, (trial, score) in reversed(ranking)
+    ]
+    extra = zip(asked["id"], asked["score"], strict=True)
+    drawn += [(1001, trial, score, look.GREEN, 3.5) for trial, score in extra if trial in lines]
+    for rank, trial, score, color, thickness in drawn:
+        width = 3.0 if rank == 0 else thickness
         for column, dash in columns:
             name = f"#{trial}  {short(float(score))}"
             trace = _line(lines[trial], column, budget, name, color=color, width=width, dash=dash)
@@ -88,7 +97,7 @@ def curves(
     look.axes(figure, "step", metric, values, log=log)
     if len(values) and values.min() < values.max():
         look.limit(figure, float(values.min()), float(values.max()), log=log)
-    others, total = rest["trial"].nunique(), len(frame)
+    others, total = rest["trial"].nunique(), frame.attrs.get("total", len(frame))
     sampled = others + len(best) < total
     look.note(
         figure,
@@ -119,7 +128,7 @@ def curve(measurements: pd.DataFrame, metrics: Sequence[str], *, log: bool = Fal
     lines = measurements.sort_values("step")
     drawn = [name for name in metrics if name in lines.columns]
     look.axes(figure, "step", "", lines[drawn].to_numpy(np.float64).ravel(), log=log)
-    colors = (look.BLUE, look.ORANGE, look.GREEN, look.PURPLE, look.SKY, look.RED)
+    colors = look.COLORS
     for index, name in enumerate(drawn):
         color = colors[index % len(colors)]
         figure.add_trace(_line(lines, name, 2000, look.escaped(name), color=color, width=2.25, dash="solid"))
@@ -161,6 +170,6 @@ def _add_bands(figure: go.Figure, band: pd.DataFrame, log: bool) -> None:
             line={"color": look.GREY, "width": 1.5, "dash": "dash"},
             customdata=positive["trials"],
             hovertemplate="median of %{customdata} others<br>step %{x}<br>%{y:.4g}<extra></extra>",
-            legendrank=1001,
+            legendrank=1002,
         )
     )

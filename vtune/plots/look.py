@@ -1,8 +1,8 @@
 """How figures look: one template, one palette, and the pieces that all of them share.
 
-Grounds are transparent, text and grid are greys that read on light and on dark. The categorical colours follow Okabe
-and Ito ("Color Universal Design", 2008); the ramp runs from amber to blue, which all common kinds of colour vision
-tell apart.
+Grounds are transparent. The colours of data stand out from white and from dark grounds alike (3 : 1 and more) and from
+one another for all common kinds of colour vision; where they carry meaning, symbols, dashes or names carry it too.
+Orange is best and blue is worst wherever colour is an order.
 """
 
 from __future__ import annotations
@@ -16,52 +16,100 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from vtune.errors import ArgumentError
 from vtune.text import short
 
-BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#3b8fc4", "#e69f00", "#1fa187", "#e0662b", "#56b4e9", "#cc79a7"
-GREY, INK = "#8b929a", "#7b8088"
-RAMP = ("#f2a900", "#d9902f", "#bd7d55", "#a07176", "#86709a", "#6f79b3", "#5c8ac2", "#529bc9", "#5aaac6", "#6db7be")
+BLUE, ORANGE, GREEN, RED, PLUM, LILAC = "#3567cf", "#e07812", "#5fa188", "#c93a1c", "#8b5b76", "#b37ce3"
+COLORS = (BLUE, ORANGE, GREEN, RED, PLUM, LILAC)
+GREY = "#858c94"
+RAMP = ("#e07812", "#d2744a", "#c2706c", "#b16d86", "#a06b99", "#8f6aa8", "#7d69b4", "#6a68be", "#5368c7", "#3567cf")
+SCALE = [[i / (len(RAMP) - 1), color] for i, color in enumerate(RAMP)]
+"""From the best (0) to the worst (1)."""
+INKS = {"both": "#777c84", "light": "#4b5259", "dark": "#b4bbc2"}
+"""Colours of text: one that reads on light and dark grounds, and those of either."""
+SURFACES = {"both": "#8a9098", "light": "#ffffff", "dark": "#15181c"}
+
+
+def _template(ink: str) -> go.layout.Template:
+    axis = {
+        "gridcolor": _GRID,
+        "linecolor": _GRID,
+        "zeroline": False,
+        "automargin": True,
+        "ticks": "",
+        "title": {"standoff": 12, "font": {"size": 14}},
+        "exponentformat": "power",
+    }
+    return go.layout.Template(
+        layout={
+            "font": {"family": '"Source Sans", "Source Sans 3", system-ui, sans-serif', "size": 14, "color": ink},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "colorway": list(COLORS),
+            "xaxis": axis,
+            "yaxis": axis,
+            "margin": {"l": 8, "r": 8, "t": 36, "b": 62},
+            "hovermode": "closest",
+            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": BLUE},
+            "hoverlabel": {
+                "bgcolor": "#2b3138",
+                "bordercolor": "#2b3138",
+                "font": {"color": "#f2f3f4", "size": 13},
+                "align": "left",
+            },
+            "coloraxis": {"colorbar": {"outlinewidth": 0, "thickness": 12, "tickfont": {"color": ink}}},
+            "legend": {
+                "orientation": "h",
+                "x": 0,
+                "y": 1.02,
+                "xanchor": "left",
+                "yanchor": "bottom",
+                "bgcolor": "rgba(0,0,0,0)",
+                "font": {"size": 13},
+            },
+        }
+    )
+
 
 _GRID = "rgba(128, 136, 146, 0.18)"
-_AXIS = {
-    "gridcolor": _GRID,
-    "linecolor": _GRID,
-    "zeroline": False,
-    "automargin": True,
-    "ticks": "",
-    "title": {"standoff": 12, "font": {"size": 14}},
-    "exponentformat": "power",
-}
+_TEMPLATES = {name: _template(ink) for name, ink in INKS.items()}
 
-TEMPLATE = go.layout.Template(
-    layout={
-        "font": {"family": '"Source Sans", "Source Sans 3", system-ui, sans-serif', "size": 14, "color": INK},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "colorway": [BLUE, ORANGE, GREEN, RED, PURPLE, SKY],
-        "xaxis": _AXIS,
-        "yaxis": _AXIS,
-        "margin": {"l": 8, "r": 8, "t": 36, "b": 62},
-        "hovermode": "closest",
-        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": BLUE},
-        "hoverlabel": {
-            "bgcolor": "#2b3138",
-            "bordercolor": "#2b3138",
-            "font": {"color": "#f2f3f4", "size": 13},
-            "align": "left",
-        },
-        "legend": {
-            "orientation": "h",
-            "x": 0,
-            "y": 1.02,
-            "xanchor": "left",
-            "yanchor": "bottom",
-            "bgcolor": "rgba(0,0,0,0)",
-            "font": {"size": 13},
-        },
-    }
-)
+TEMPLATE = _TEMPLATES["both"]
 """The look of every figure of vtune; hand it to your own figures as `layout.template`."""
+
+
+def themed(figure: go.Figure, theme: str) -> go.Figure:
+    """Gives a figure the ink of one ground, where that is known: text stands out more than it can on both.
+
+    Args:
+      figure: changed in place.
+      theme: "light", "dark" or "both".
+
+    Returns:
+      The same figure.
+
+    Raises:
+      ArgumentError: another theme.
+
+    >>> themed(go.Figure(), "dark").layout.template.layout.font.color
+    '#b4bbc2'
+    """
+    if theme not in INKS:
+        raise ArgumentError(f"theme must be one of {', '.join(INKS)}; got {theme!r}")
+    for trace in figure.select_traces("parcoords"):
+        trace.update(labelfont_color=INKS[theme], tickfont_color=INKS[theme], rangefont_color=INKS[theme])
+    return figure.update_layout(template=_TEMPLATES[theme])
+
+
+def nothing(sentence: str, height: int = 320) -> go.Figure:
+    """An empty figure that says why it is empty.
+
+    >>> nothing("No trial is complete yet.").layout.annotations[0].text
+    'No trial is complete yet.'
+    """
+    figure = styled(go.Figure(), height).update_xaxes(visible=False).update_yaxes(visible=False)
+    place = {"xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "xanchor": "center", "yanchor": "middle"}
+    return figure.add_annotation(text=escaped(sentence), showarrow=False, font={"size": 15}, **place)
 
 
 def escaped(text: Any) -> str:
@@ -132,7 +180,7 @@ def note(figure: go.Figure, *parts: str) -> None:
             yanchor="top",
             yshift=-44,
             showarrow=False,
-            font={"size": 12, "color": INK},
+            font={"size": 12},
         )
 
 
@@ -164,8 +212,10 @@ def dots(
 ) -> go.Scatter | go.Scattergl:
     """Trials as dots, drawn by WebGL when there are many; the hover text names the trial and the given columns.
 
+    Each dot carries its trial's id as `customdata`, so that a selection of dots is one of trials.
+
     Args:
-      rows: one row a trial, with `id`, `score` and the columns of `hover`.
+      rows: one row a trial, with `id`, `score` (if it is to be told) and the columns of `hover`.
       x: [rows]
       y: [rows]
       name: of the trace, in the legend.
@@ -177,15 +227,17 @@ def dots(
     Returns:
       The trace.
     """
+    told = [*(["score"] if "score" in rows.columns else []), *hover]
     texts = [
-        f"trial {trial}<br>score {short(score)}"
-        + "".join(f"<br>{escaped(column)} {escaped(short(value))}" for column, value in zip(hover, values, strict=True))
-        for trial, score, *values in rows[["id", "score", *hover]].astype(object).itertuples(index=False, name=None)
+        f"trial {trial}"
+        + "".join(f"<br>{escaped(column)} {escaped(short(value))}" for column, value in zip(told, values, strict=True))
+        for trial, *values in rows[["id", *told]].astype(object).itertuples(index=False, name=None)
     ]
     trace = go.Scattergl if len(rows) > 1500 else go.Scatter
     return trace(
         x=np.asarray(x),
         y=np.asarray(y),
+        customdata=rows[["id"]].to_numpy(),
         mode="markers",
         name=escaped(name),
         text=texts,
@@ -223,6 +275,36 @@ def edge_of(scores: NDArray[np.float64], mode: str, log: bool) -> float:
     if bulk == best or worst <= best + 4 * (bulk - best):
         return sign * np.inf
     return float(10 ** (sign * reach)) if log else float(sign * reach)
+
+
+def shown_of(shown: int, total: int, what: str = "trials") -> str:
+    """What a figure says of what it leaves out; nothing if it shows all.
+
+    >>> shown_of(4000, 100_000)
+    'showing 4,000 of 100,000 trials'
+    """
+    return f"showing {shown:,} of {total:,} {what}" if shown < total else ""
+
+
+def axis_of(parameter: Any) -> dict[str, Any]:
+    """Settings of an axis along which a hyperparameter lies."""
+    if not hasattr(parameter, "low"):
+        return {"type": "category", "categoryorder": "array", "categoryarray": [option(v) for v in parameter.values]}
+    if parameter.log:
+        return log_axis(np.array([parameter.low, parameter.high], np.float64))
+    return {"type": "linear"}
+
+
+def option(value: Any) -> str:
+    """One of the values of a choice, as text on an axis."""
+    return escaped(short(value)) if value is not None else "None"
+
+
+def values_of(column: pd.Series, parameter: Any) -> Any:
+    """The values of a hyperparameter as they are drawn along `axis_of`."""
+    if hasattr(parameter, "low"):
+        return pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
+    return [option(value) for value in column]
 
 
 def limit(figure: go.Figure, low: float, high: float, *, log: bool) -> None:

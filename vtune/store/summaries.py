@@ -86,18 +86,20 @@ def records(reader: Reader, study_id: int, objective: int = 0, *, order: str = "
     return frame.astype({"id": np.int64, "trials": np.int64})
 
 
-def scatter(reader: Reader, study_id: int, count: int = 4000, objective: int = 0, *, seed: int = 0) -> pd.DataFrame:
-    """Scores of trials drawn at random, and of all that were the best of their time.
+def scatter(
+    reader: Reader, study_id: int, count: int = 4000, objective: int = 0, *, order: str = "id", seed: int = 0
+) -> pd.DataFrame:
+    """Scores of trials drawn at random, and of all that were the best of their time (in the `order` of `records`).
 
     Returns:
       id, state, step, score, seconds (at which it ended, since the first trial started); `.attrs`: "total" (trials),
       "unscored" (ended without a score).
 
     Raises:
-      ArgumentError: an unknown objective.
+      ArgumentError: an unknown order or objective.
       StoreError: when there is no such study.
     """
-    kept = records(reader, study_id, objective)["id"].to_numpy()
+    kept = records(reader, study_id, objective, order=order)["id"].to_numpy()
     with reader.snapshot(study_id) as (connection, study):
         source, score, _ = _scored(study, objective)
         total = _count(connection, study)
@@ -158,6 +160,26 @@ def distribution(reader: Reader, study_id: int, points: int = 500) -> pd.DataFra
         rows = connection.execute(select(ordered).where(wanted).order_by(ordered.c.rank)).all()
     frame = pd.DataFrame(rows, columns=["score", "share"]).astype(float)
     frame["share"] /= max(1, total)
+    frame.attrs["total"] = total
+    return frame
+
+
+def best_scores(reader: Reader, study_id: int, count: int = 1000) -> pd.DataFrame:
+    """The best complete trials: their ids and scores.
+
+    Returns:
+      id, score, the best first; `.attrs["total"]` is the number of complete trials with a score.
+
+    Raises:
+      StoreError: when there is no such study.
+    """
+    with reader.snapshot(study_id) as (connection, study):
+        complete = (T.study == study.id, T.state == str(TrialState.COMPLETE), T.score.is_not(None))
+        mode = study.objectives[0][1] if study.objectives else "min"
+        order = T.score.desc() if mode == "max" else T.score.asc()
+        rows = connection.execute(select(T.id, T.score).where(*complete).order_by(order, T.id).limit(count)).all()
+        total = connection.execute(select(func.count()).where(*complete)).scalar_one()
+    frame = pd.DataFrame(rows, columns=["id", "score"])
     frame.attrs["total"] = total
     return frame
 
