@@ -379,8 +379,13 @@ class Loop:
         rows = [self._live[trial] for trial in ends]
         scores = np.array([live.stands_for for live in rows]) * self._signs
         scores[[state == TrialState.DIVERGED for state in ends.values()]] = np.nan
-        steps = np.array([live.step for live in rows])
+        steps = np.array([self._steps(live) for live in rows])
         self._asker.tell([live.config for live in rows], scores[:, 0] if scores.shape[1] == 1 else scores, steps)
+
+    def _steps(self, live: Live) -> int:
+        """Steps done by a trial, on the one clock of all: trials of different lengths are told by their shares."""
+        whole = self._executor.length(self._fill(live.config)).steps
+        return round(live.step / whole * self._settings.steps)
 
     def _updates(
         self, seats: Sequence[Seat], ends: Mapping[int, TrialState], rows: Measured, verdict: Verdict

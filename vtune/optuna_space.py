@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +18,17 @@ from vtune.space.axes import Cells
 from vtune.space.parameter import Parameter
 
 optuna = extra("optuna", "what has to do with Optuna")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps Optuna from writing a line about every study and trial."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
 
 
 def distribution(parameter: Any) -> Any:

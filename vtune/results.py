@@ -108,6 +108,40 @@ class SavedStudy:
         """One row a measurement: trial, step, one column a metric."""
         return self._reader.curves(self._study)
 
+    def placement(self) -> pd.DataFrame:
+        """Where and when trials ran: id, state, program, block, lane, started, finished, clock, queued."""
+        return self._reader.placement(self._study)
+
+    def to_optuna(self, storage: Any = None, name: str | None = None) -> Any:
+        """Writes the study to a storage of Optuna, where optuna-dashboard and Optuna's plots open it.
+
+        Complete trials are complete ones there, stopped ones pruned, diverged ones failed; those that are not over are
+        running. Measurements of the metric are intermediate values, other metrics are user attributes. Needs
+        `pip install vtune[optuna]`.
+
+        Args:
+          storage: a URL ("sqlite:///optuna.db"), a path, or a storage of Optuna; None for one in memory.
+          name: of the study there; the same as here unless given.
+
+        Returns:
+          The `optuna.Study`.
+
+        Raises:
+          StoreError: the storage has a study of that name.
+          PackageError: Optuna is not installed.
+
+        Example:
+          >>> import jax.numpy as jnp, vtune
+          >>> task = vtune.Function(lambda hp, key: {"loss": jnp.square(hp.x)})
+          >>> space = vtune.Space(x=vtune.Int(-2, 2))
+          >>> study = vtune.tune(task, space, proposer="grid", trials=5, progress="off")
+          >>> study.to_optuna().best_trial.params
+          {'x': 0}
+        """
+        from vtune.optuna_export import export  # brings Optuna
+
+        return export(self, storage, name)
+
     def explain(self) -> Explanation:
         """How the trials were trained: what is traced, guarded or packed, the programs, and where the time went."""
         report = self.record.report

@@ -46,6 +46,7 @@ from vtune.tasks import base
 from vtune.tasks.budget import clock, mean_steps
 from vtune.variables import prune_variables, read_variables, variables_folder, write_variables
 from vtune.verification import Verification, compare
+from vtune.warm import teach
 
 SAMPLE = 256
 """Configs from which the mean length of a trial is estimated."""
@@ -93,6 +94,7 @@ class Study(SavedStudy):
         rng: str = "pcg",
         keep: int = 5,
         enqueue: Iterable[Config] = (),
+        warm_start: Iterable[Any] = (),
         store: str | Path | None = None,
         name: str | None = None,
         resume: bool = False,
@@ -112,6 +114,7 @@ class Study(SavedStudy):
         )  # fmt: skip
         self._given_space = space
         self._proposer = proposers.make(proposer, space, self.settings.seed)
+        self._earlier = teach(self._proposer, space, self.settings, warm_start)
         self._scheduler = schedulers.prepared(schedulers.make(scheduler), study_info(self.settings, space))
         self._clock = clock(self._run, self.settings.steps, schedulers.marks(self._scheduler))
         self._threads = default_threads() if threads == "auto" else whole("threads", threads, 1)
@@ -286,9 +289,10 @@ class Study(SavedStudy):
         """What else must be the same when the study goes on, as JSON values; only what is not left out as a rule."""
         settings = self.settings
         rules: Mapping[str, Any] = getattr(self._scheduler, "describe", dict)()
-        found = {"budget": None if self._run.unit == "steps" else dataclasses.asdict(self._run)}
+        found: dict[str, Any] = {"budget": None if self._run.unit == "steps" else dataclasses.asdict(self._run)}
         found |= {"replicas": None if settings.replicas == 1 else {"folds": settings.folds, "seeds": settings.seeds}}
         found |= {"rules": json.loads(json.dumps(rules)) or None}
+        found |= {"warm_start": self._earlier or None}
         return {part: value for part, value in found.items() if value is not None}
 
     def _prepare(self, display: Display, interrupts: Interrupts) -> LocalExecutor:
@@ -406,7 +410,7 @@ class Study(SavedStudy):
             executor, self._given_space, tally, time.perf_counter() - self._begun, self._threads,
             self.settings.seed,
         )  # fmt: skip
-        return dataclasses.replace(found, reruns=self._reruns)
+        return dataclasses.replace(found, reruns=self._reruns, earlier=tuple(self.record.choices.get("warm_start", ())))
 
     def _end(self, **fields: Any) -> None:
         """Writes how the run ended in the middle of a tick, of which nothing else is written: it is done again."""

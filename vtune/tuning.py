@@ -38,6 +38,7 @@ def tune(
     rng: str = "pcg",
     keep: int = 5,
     enqueue: Iterable[Config] = (),
+    warm_start: Iterable[Any] = (),
     store: str | Path | None = None,
     name: str | None = None,
     resume: bool = False,
@@ -57,7 +58,8 @@ def tune(
         its own batch size takes for them.
       examples: rows of training data that a full trial sees; tasks of your own may count other things.
       eval_every: how often a trial is measured, in the unit of the budget; a tenth of it when left out.
-      proposer: "random", "grid", "sobol", or an object with `ask` and `tell` (see `vtune.proposers`).
+      proposer: "random", "grid", "sobol", "bayes" (which picks between "gp" and "tpe"), "cmaes", "optuna", or an object
+        with `ask` and `tell` (see `vtune.proposers`).
       scheduler: stops, pauses or copies trials: "asha", "hyperband", "successive-halving", "median", "patience", "pbt",
         or an object (see `vtune.schedulers`); None trains every trial in full.
       lanes: trials trained side by side, in all.
@@ -77,6 +79,8 @@ def tune(
       rng: "pcg", a fast counter-based generator, or "threefry", JAX's own.
       keep: of how many of the best trials the trained variables are kept.
       enqueue: configs to be tried first.
+      warm_start: earlier studies, of vtune or of Optuna, that the proposer learns from before the first trial. Their
+        spaces may differ: whole trials that lie in this one are taken, and `explain()` says how many.
       store: path or URL of the store; None keeps everything in memory.
       name: of the study, new in its store; the task's name and the time when left out.
       resume: go on with the study of that name, if there is one; a complete one is returned as it is.
@@ -103,6 +107,7 @@ def tune(
         task, space, metric=metric, mode=mode, trials=trials, steps=steps, epochs=epochs, examples=examples,
         eval_every=eval_every, proposer=proposer, scheduler=scheduler, lanes=lanes, block=block, strategy=strategy,
         threads=threads, pack=pack, buckets=buckets, folds=folds, seeds=seeds, rerun=rerun, seed=seed, rng=rng,
-        keep=keep, enqueue=enqueue, store=store, name=name, resume=resume, progress=progress, cache=cache,
+        keep=keep, enqueue=enqueue, warm_start=warm_start, store=store, name=name, resume=resume, progress=progress,
+        cache=cache,
     )  # fmt: skip
     return study.run()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from vtune.errors import ArgumentError, ProposerError
-from vtune.optuna_space import distribution, optuna, params, suggested
+from vtune.optuna_space import distribution, optuna, params, quiet, suggested
 from vtune.proposers.base import register
 from vtune.proposers.fresh import Fresh
 from vtune.proposers.history import History, keys
@@ -128,7 +127,7 @@ class Optuna:
         return {"name": self.name, "sampler": type(self._sampler).__name__, "seed": self.seed}
 
     def _begin(self, objectives: int) -> None:
-        with _quiet():
+        with quiet():
             self._study = optuna.create_study(
                 sampler=copy.deepcopy(self._sampler), directions=["minimize"] * objectives
             )
@@ -190,7 +189,7 @@ class Optuna:
     def _suggest(self, fresh: Fresh) -> Config | None:
         """A new config that the sampler suggests; None if it suggests only such as cannot be proposed."""
         for _ in range(_TRIES):
-            with _quiet():
+            with quiet():
                 trial = self._study.ask()
                 config = suggested(self.space, trial)
             row = self._history.encode([config])
@@ -204,7 +203,7 @@ class Optuna:
     def _add(self, configs: Sequence[Config]) -> None:
         """Has the study know of configs that its sampler did not suggest, as running trials."""
         for config, key in zip(configs, self._keys(configs), strict=True):
-            with _quiet():
+            with quiet():
                 self._study.enqueue_trial(params(self.space, config))
                 self._open[key] = self._study.ask()
                 suggested(self.space, self._open[key])
@@ -222,7 +221,7 @@ class Optuna:
     def _finish(self, trial: Any, row: int | None) -> None:
         """Tells the study how a trial ended: by the score of a row, or failed without one."""
         outcome = _Outcome(None, None) if row is None else self._outcome(row)
-        with _quiet():
+        with quiet():
             if outcome.values is None:
                 self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
             elif outcome.step is None:
@@ -254,14 +253,3 @@ class Optuna:
             return _Outcome(scores[~lost].max(axis=0).tolist(), None)
         stopped = scores.shape[1] == 1 and steps[row] < np.fmax.reduce(steps)
         return _Outcome(scores[row].tolist(), int(steps[row]) if stopped else None)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps Optuna from writing a line about every trial."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)
