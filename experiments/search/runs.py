@@ -46,9 +46,10 @@ def read(file: Path) -> dict[tuple[str, str, int, int], Run]:
     runs: dict[tuple[str, str, int, int], Run] = {}
     for line in file.read_text().splitlines() if file.exists() else []:
         try:
-            run = Run(**json.loads(line))
+            known = json.loads(line)
         except ValueError:
             continue
+        run = Run(**known | {"best": tuple(known["best"])})
         if len(run.best) >= len(runs[run.key].best if run.key in runs else ()):
             runs[run.key] = run
     return runs
@@ -58,9 +59,11 @@ def append(file: Path, run: Run) -> None:
     """Writes one search at the end of a file; several processes may do so at once."""
     record = asdict(run) | {"best": [float(f"{value:.7g}") for value in run.best], "ask": float(f"{run.ask:.3g}")}
     file.parent.mkdir(exist_ok=True)
+    torn = file.exists() and not file.read_bytes().endswith(b"\n")
+    line = "\n" * torn + json.dumps(record, separators=(",", ":")) + "\n"
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        os.write(handle, (json.dumps(record, separators=(",", ":")) + "\n").encode())
+        os.write(handle, line.encode())
     finally:
         os.close(handle)
 
@@ -76,7 +79,7 @@ def play(problem: Problem, peer: str, batch: int, seed: int, marks: Sequence[int
         seconds += time.process_time() - started
         scores = [problem.score(config) for config in configs]
         told = [problem.told(config, noise) for config in configs] if problem.told else scores
-        lowest, tried = min(lowest, *scores), tried + len(configs)
+        lowest, tried = min(lowest, *map(float, scores)), tried + len(configs)
         started = time.process_time()
         searcher.tell(configs, np.array(told))
         seconds += time.process_time() - started
