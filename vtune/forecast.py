@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from vtune.cache import enable_compilation_cache
 from vtune.engine.buckets import Buckets, Forecast
-from vtune.engine.devices import default_threads
+from vtune.engine.devices import default_threads, devices_of
 from vtune.engine.planner import UNPLACED
+from vtune.engine.sharding import place
 from vtune.engine.strategy import Strategy
 from vtune.errors import ArgumentError
 from vtune.executors.local import LocalExecutor
@@ -97,7 +97,8 @@ def plan(
     enable_compilation_cache()
     began = time.perf_counter()
     host_threads = default_threads() if threads == "auto" else whole("threads", threads, 1)
-    data = jax.device_put(task.data)
+    count = devices_of("auto")
+    data = place(task.data, count)
 
     def make(how: Strategy, blocks: int, division: Forecast | None, ranges: Buckets) -> LocalExecutor:
         return LocalExecutor(
@@ -106,7 +107,7 @@ def plan(
         )  # fmt: skip
 
     executor = prepared(
-        make, Wanted(lanes, block, strategy, pack, buckets), task=task, space=space, data=data, settings=chosen,
+        make, Wanted(lanes, block, strategy, pack, buckets, count), task=task, space=space, data=data, settings=chosen,
         exemplar=sample[0], threads=host_threads, sample=lambda n: sample[:n],
     )  # fmt: skip
     planner = executor.planner

@@ -18,7 +18,8 @@ from vtune import proposers, schedulers
 from vtune.cache import enable_compilation_cache
 from vtune.calibration import learn
 from vtune.engine.buckets import Buckets, Forecast, asked_for
-from vtune.engine.devices import default_threads
+from vtune.engine.devices import default_threads, devices_of
+from vtune.engine.sharding import place
 from vtune.engine.solo import train_alone
 from vtune.engine.strategy import Strategy
 from vtune.errors import ArgumentError, ConfigError, Interrupted, ResultError, StoreError
@@ -85,6 +86,7 @@ class Study(SavedStudy):
         block: int | str = "auto",
         strategy: str | Strategy = "auto",
         threads: int | str = "auto",
+        devices: int | str = "auto",
         pack: bool | str | Iterable[str] = "auto",
         buckets: str | Mapping[str, Sequence[int]] | None = "auto",
         folds: int = 1,
@@ -118,7 +120,7 @@ class Study(SavedStudy):
         self._scheduler = schedulers.prepared(schedulers.make(scheduler), study_info(self.settings, space))
         self._clock = clock(self._run, self.settings.steps, schedulers.marks(self._scheduler))
         self._threads = default_threads() if threads == "auto" else whole("threads", threads, 1)
-        self._wanted = Wanted(lanes, block, strategy, pack, buckets)
+        self._wanted = Wanted(lanes, block, strategy, pack, buckets, devices_of(devices))
         asked_for(pack, buckets, space)
         self._progress = progress
         self._cache = cache
@@ -292,6 +294,7 @@ class Study(SavedStudy):
         found: dict[str, Any] = {"budget": None if self._run.unit == "steps" else dataclasses.asdict(self._run)}
         found |= {"replicas": None if settings.replicas == 1 else {"folds": settings.folds, "seeds": settings.seeds}}
         found |= {"rules": json.loads(json.dumps(rules)) or None}
+        found |= {"devices": None if self._wanted.devices == 1 else self._wanted.devices}
         found |= {"warm_start": self._earlier or None}
         return {part: value for part, value in found.items() if value is not None}
 
@@ -300,7 +303,7 @@ class Study(SavedStudy):
         display.say("tracing program 1")
         choices = dict(self.record.choices)
         first = self._given_space.fill([self._first_config()])[0]
-        data = jax.device_put(self.task.data)
+        data = place(self.task.data, self._wanted.devices)
 
         def make(strategy: Strategy, blocks: int, division: Forecast | None, buckets: Buckets) -> LocalExecutor:
             return LocalExecutor(
@@ -314,7 +317,7 @@ class Study(SavedStudy):
         if "block" in choices:
             choices = dict(lanes_now(self._reader, self.record))
             self._standing = standing(self._reader, self.record, self._given_space, self.settings)
-            strategy = Strategy(choices["block"], choices["kind"], choices["convolutions"])
+            strategy = Strategy(choices["block"], choices["kind"], choices["convolutions"], self._wanted.devices)
             self._executor = make(strategy, choices["blocks"], None, Buckets.from_json(choices["buckets"]))
             for exemplar in self._standing.programs or [first]:
                 self._executor.planner.extend(exemplar)
@@ -459,7 +462,12 @@ def _same_task(stored: StudyRecord, now: Mapping[str, Any]) -> None:
 
 
 def _same(stored: StudyRecord, wanted: StudyRecord) -> StudyRecord:
-    for part, words in {"budget": "budget", "replicas": "number of folds and seeds", "rules": "scheduler"}.items():
+    for part, words in {
+        "budget": "budget",
+        "replicas": "number of folds and seeds",
+        "rules": "scheduler",
+        "devices": "number of devices",
+    }.items():
         now = wanted.choices.get(part)
         before = stored.choices.get(part, now if part == "rules" else None)
         if before != now:

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import jax
 
+from vtune.errors import ArgumentError
+
 T = TypeVar("T")
 
 _SETTINGS = ("default_matmul_precision", "enable_x64", "numpy_dtype_promotion", "numpy_rank_promotion", "debug_nans")
@@ -26,6 +28,22 @@ def cores() -> int:
 def default_threads() -> int:
     """Host threads that keep the default backend busy: a vmapped loop fills one CPU core, or a whole accelerator."""
     return cores() if jax.default_backend() == "cpu" else 1
+
+
+def devices_of(wanted: int | str) -> int:
+    """How many of the local devices are used: all of them for "auto".
+
+    Raises:
+      ArgumentError: more than there are, or no whole number.
+    """
+    here = jax.local_device_count()
+    if wanted == "auto":
+        return here
+    if isinstance(wanted, bool) or not isinstance(wanted, int) or not 1 <= wanted <= here:
+        raise ArgumentError(
+            f"devices must be 'auto' or a whole number from 1 to {here}, what JAX finds here; got {wanted!r}"
+        )
+    return wanted
 
 
 def as_here(function: Callable[[], T]) -> Callable[[], T]:

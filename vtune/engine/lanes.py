@@ -14,6 +14,7 @@ import numpy as np
 
 from vtune.engine.columns import joined
 from vtune.engine.program import DUE, FRESH, START, Program
+from vtune.engine.sharding import LANES, place
 from vtune.tasks.budget import Length, next_mark
 
 IDLE = -1
@@ -111,7 +112,7 @@ class Block:
         self._words = words
         self._data = data
         self._host = joined(program.traced.layout.encode([program.traced.exemplar] * lanes))
-        self._columns = jax.device_put(self._host)
+        self._columns = self._placed(self._host)
         self._state = program.empty_state()
 
     @property
@@ -174,7 +175,7 @@ class Block:
         new = joined(self.program.traced.layout.encode([config for config in configs for _ in range(self.replicas)]))
         for dtype, rows in new.items():
             self._host[dtype][lanes] = rows
-        self._columns = jax.device_put(self._host)
+        self._columns = self._placed(self._host)
 
     def retire(self, lanes: np.ndarray) -> None:
         """Empties lanes: their trials have ended."""
@@ -225,7 +226,7 @@ class Block:
         order = np.arange(len(self.trial), dtype=np.int32)
         order[targets.ravel()] = self.lanes_of(sources).ravel()
         *leaves, sums = _gathered([*self._state[0], self._state[1]], order)
-        self._state = (leaves, sums)
+        self._state = self._placed((leaves, sums))
         self._seat(targets, entries)
 
     def _put(self, lanes: np.ndarray, entries: Sequence[Entry]) -> None:
@@ -239,7 +240,10 @@ class Block:
             for v in (*values, np.concatenate(sums))
         ]
         *leaves, counted = _scattered([*self._state[0], self._state[1]], index, padded)
-        self._state = (leaves, counted)
+        self._state = self._placed((leaves, counted))
+
+    def _placed(self, tree: Any) -> Any:
+        return place(tree, self.program.traced.strategy.devices, LANES)
 
     def until_measurement(self) -> int:
         """Steps until the first of the live lanes is due, or is to stop."""

@@ -67,6 +67,7 @@ def choose(
     strategy: Strategy | str,
     replicas: int = 1,
     share: float = 1.0,
+    devices: int = 1,
 ) -> tuple[Strategy, int]:
     """Settles the strategy and the number of blocks.
 
@@ -79,6 +80,7 @@ def choose(
       strategy: "auto", "vmap", "map", "host", or a `Strategy` that is taken as it is.
       replicas: lanes of one trial, which sit in one block: its width is a multiple of them.
       share: of a full trial's steps that an average trial trains.
+      devices: among which the lanes of a block are divided; a number that cannot be divided evenly is rounded up.
 
     Raises:
       ArgumentError: values that cannot be, or that contradict each other.
@@ -92,8 +94,11 @@ def choose(
     if kind == "host":
         if block not in ("auto", replicas):
             raise ArgumentError(f"strategy='host' steps single lanes: block must be {replicas}, not {block!r}")
-        block = replicas
+        block, devices = replicas, 1
     total = _positive("lanes", lanes)
+    if devices > 1:
+        wide = _divided(_positive("block", block), bytes_per_lane, trials, total, devices, replicas, share)
+        return Strategy(wide, kind, convolutions, devices), max(1, (total or wide) // wide)
     wide = _positive("block", block) or width(bytes_per_lane, trials * replicas, threads, share)
     if total is not None and block == "auto":
         wide = min(wide, math.ceil(total / threads))
@@ -105,6 +110,17 @@ def choose(
         raise ArgumentError(f"lanes must be at least one block: lanes={total} is less than block={wide}")
     blocks = threads if total is None else total // wide
     return Strategy(wide, kind, convolutions), max(1, blocks)
+
+
+def _divided(
+    block: int | None, bytes_per_lane: int, trials: int, lanes: int | None, devices: int, replicas: int, share: float
+) -> int:
+    """Lanes of one block on several devices: each has as many as one alone would, and all the same number."""
+    if block is None:
+        block = devices * width(bytes_per_lane, trials * replicas, devices, share)
+        block = block if lanes is None else min(block, lanes)
+    even = math.lcm(devices, replicas)
+    return even * math.ceil(block / even)
 
 
 def _positive(name: str, value: int | str) -> int | None:

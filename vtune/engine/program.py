@@ -18,6 +18,7 @@ import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
 from vtune import rng
+from vtune.engine import sharding
 from vtune.engine.columns import joined, split
 from vtune.engine.lane import LaneTask, StateLeaf
 from vtune.engine.strategy import Strategy
@@ -190,6 +191,7 @@ def trace(
 def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
     shape = jax.ShapeDtypeStruct
     column = session.abstract_columns(None)
+    data = jax.tree.map(lambda array: shape(array.shape, array.dtype), data)
     row, clock, words = shape((6,), jnp.uint32), shape((2,), jnp.uint32), shape((2,), jnp.uint32)
 
     number = shape((), jnp.uint32)
@@ -256,7 +258,9 @@ def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
     state = (wide, shape((lanes, 2, MOST_STEP_METRICS), jnp.float32))
     table = shape((6, lanes), jnp.uint32)
     columns = joined(jax.tree.map(lambda one: np.zeros(lanes, one.dtype), column))
-    return jax.jit(run, donate_argnums=0).lower(state, table, clock, columns, words, data)
+    inputs = (sharding.LANES, sharding.COLUMNS, sharding.WHOLE, sharding.LANES, sharding.WHOLE, sharding.WHOLE)
+    whole = sharding.jitted(run, strategy.devices, inputs, sharding.LANES)
+    return whole.lower(state, table, clock, columns, words, data)
 
 
 def traced_once(function: Any, *arguments: Any) -> tuple[Any, Any]:

@@ -16,15 +16,17 @@ class Strategy:
     """The way a program runs, fixed before the first trial because it decides the last bits of every result.
 
     Attributes:
-      block: lanes of one executable.
+      block: lanes of one executable, on all its devices together.
       kind: "vmap" (all lanes step together in one loop), "map" (one lane after another, each in a loop of its own) or
         "host" (one lane, one step a call: for programs whose operations are slow inside a compiled loop).
       convolutions: "direct", or "patches": as a product with a matrix of patches.
+      devices: among which the lanes of a block are divided evenly.
     """
 
     block: int
     kind: Kind = "vmap"
     convolutions: Literal["direct", "patches"] = "direct"
+    devices: int = 1
 
     @property
     def loop(self) -> bool:

@@ -49,17 +49,19 @@ def fastest(
     candidates: list[Strategy] = []
     if any_width:
         candidates += [
-            dataclasses.replace(strategy, block=width) for width in (strategy.block * 2, strategy.block // 2)
+            dataclasses.replace(strategy, block=width)
+            for width in (strategy.block * 2, strategy.block // 2)
+            if width % strategy.devices == 0
         ]
     if any_kind and jax.default_backend() == "cpu" and traced.convolves:
-        width = min(strategy.block, IMAGE_BLOCK) if any_width else strategy.block
-        strategy = Strategy(width, "map", "patches")
-        candidates = [Strategy(width, "vmap", "patches"), Strategy(1, "host")]
+        width = min(strategy.block, IMAGE_BLOCK * strategy.devices) if any_width else strategy.block
+        strategy = Strategy(width, "map", "patches", strategy.devices)
+        candidates = [Strategy(width, "vmap", "patches", strategy.devices), Strategy(1, "host")]
         executor = make(strategy)
         executor.planner.extend(exemplar)
     elif any_kind and jax.default_backend() == "cpu" and strategy.kind == "vmap" and traced.factorises:
         executor.close()
-        executor = make(Strategy(strategy.block, "map", strategy.convolutions))
+        executor = make(dataclasses.replace(strategy, kind="map"))
         executor.planner.extend(exemplar)
         candidates = []
     return _quickest(make, executor, candidates, exemplar, lane_steps)

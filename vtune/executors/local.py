@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import threading
 import time
 from collections import deque
@@ -396,6 +397,11 @@ class LocalExecutor:
         return [pool for pool in self._pools if pool is not None]
 
     @property
+    def _least(self) -> int:
+        """Lanes of which a block has a multiple: those of a trial, and as many on every device."""
+        return math.lcm(self.replicas, self.strategy.devices)
+
+    @property
     def _wide(self) -> int:
         """Trials in a block."""
         return self.strategy.block // self.replicas
@@ -508,7 +514,7 @@ class LocalExecutor:
 
     def _shrink(self, error: Exception) -> Shrunk:
         """Gives up a block, or at last half of the block width, and queues the trials that sat there again."""
-        found = shrunk(self.blocks, self.strategy.block, self.replicas, self._shrinks, error)
+        found = shrunk(self.blocks, self.strategy.block, self._least, self._shrinks, error)
         self._shrinks += 1
         for pool in self._working:
             self._serve(pool.program, pool.seated, -1)
@@ -525,7 +531,7 @@ class LocalExecutor:
     def _narrow(self, block: int) -> None:
         """Makes all programs anew for narrower blocks."""
         before = self.planner.traced
-        self.strategy = Strategy(block, self.strategy.kind, self.strategy.convolutions)
+        self.strategy = dataclasses.replace(self.strategy, block=block)
         self._workshop.close()
         self._workshop = self._new_workshop()
         for traced in before:

@@ -36,6 +36,7 @@ class Wanted:
       strategy: "auto", "vmap", "map", "host", or a `Strategy` that is taken as it is.
       pack: what may be packed; see `vtune.tune`.
       buckets: ranges of packed sizes; see `vtune.tune`.
+      devices: among which the lanes of a block are divided.
     """
 
     lanes: int | str = "auto"
@@ -43,6 +44,7 @@ class Wanted:
     strategy: Strategy | str = "auto"
     pack: Any = "auto"
     buckets: Any = "auto"
+    devices: int = 1
 
 
 Make = Callable[[Strategy, int, Forecast | None, Buckets], LocalExecutor]
@@ -111,7 +113,7 @@ def _one_by_one(chosen: Strategy, wanted: Wanted, replicas: int) -> Strategy:
     if wanted.strategy != "auto" or jax.default_backend() != "cpu":
         return chosen
     open_width = (wanted.lanes, wanted.block) == ("auto",) * 2
-    width = max(1, PACKED_BLOCK // replicas) * replicas if open_width else chosen.block
+    width = chosen.devices * max(1, PACKED_BLOCK // replicas) * replicas if open_width else chosen.block
     return dataclasses.replace(chosen, block=min(width, chosen.block), kind="map")
 
 
@@ -146,7 +148,7 @@ def _packed_by(task: Any, space: Space, exemplar: Mapping[str, Any], packing: Pa
 def _choose(wanted: Wanted, size: int, trials: int, threads: int, replicas: int, share: float) -> tuple[Strategy, int]:
     return probe.choose(
         bytes_per_lane=size, trials=trials, threads=threads, lanes=wanted.lanes, block=wanted.block,
-        strategy=wanted.strategy, replicas=replicas, share=share,
+        strategy=wanted.strategy, replicas=replicas, share=share, devices=wanted.devices,
     )  # fmt: skip
 
 
