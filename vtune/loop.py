@@ -11,8 +11,9 @@ import numpy as np
 
 from vtune.asking import Answer, Asker
 from vtune.engine.lane import LaneTask
-from vtune.engine.lanes import Entry, State
+from vtune.engine.lanes import Entry, Point, State
 from vtune.errors import ConfigError, ProposerError
+from vtune.executors.arrangement import Arrangement
 from vtune.executors.local import Copy, LocalExecutor, Work
 from vtune.executors.pool import Seat
 from vtune.judge import Judge
@@ -25,6 +26,7 @@ from vtune.replay import Journey, Seen, Stop, replayed
 from vtune.resume import Standing, Unfinished
 from vtune.schedulers import Recall, Verdict
 from vtune.settings import Settings
+from vtune.snapshots import Snapshots
 from vtune.store import Commit, Event, Measurements, NewTrial, TrialUpdates
 from vtune.tally import Tally
 
@@ -50,6 +52,7 @@ class Loop:
       check: raises `Interrupted` when the run is to end.
       report: makes the JSON values of `explain()` from the tally.
       kept: the states of the best trials.
+      snapshots: puts the states of running trials on disk now and then.
       choices: what was chosen before the first trial; written with the proposer's state in every commit.
     """
 
@@ -70,6 +73,7 @@ class Loop:
         check: Callable[[], None],
         report: Callable[[Tally], Mapping[str, Any]],
         kept: Kept,
+        snapshots: Snapshots,
         choices: Mapping[str, Any],
     ):
         self._study = study
@@ -85,6 +89,7 @@ class Loop:
         self._check = check
         self._report = report
         self._kept = kept
+        self._snapshots = snapshots
         self._choices = choices
         self._columns = [self._metrics.index(objective.metric) for objective in settings.objectives]
         self._signs = np.array([objective.sign for objective in settings.objectives])
@@ -112,7 +117,8 @@ class Loop:
         self._standing, self._programs = standing, len(standing.programs)
         self._lanes = None if self._executor.free else standing.arrangement.to_json()
         for trial in standing.unfinished:
-            saved = None if trial.saved is None else Saved(*trial.saved, None)
+            state = None if trial.kept is None else trial.kept.state
+            saved = None if trial.saved is None else Saved(*trial.saved, state)
             self._live[trial.id] = Live(dict(trial.config), trial.scores, trial.step, trial.seat, trial.began, saved)
 
     def run(self) -> None:
@@ -134,8 +140,38 @@ class Loop:
             self._asker.close()
 
     def save(self, **fields: Any) -> None:
-        """Writes what is still in memory: called once at the end of a run, however it ended."""
+        """Writes what is still in memory: called once at the end of a run."""
         self._commit(None, None, report=dict(self._report(self.tally)), **fields)
+
+    def give_up(self, **fields: Any) -> None:
+        """Writes what is still in memory of a run that goes on another time, and then where its trials are.
+
+        A tick was given up: of what it did only that counts which comes to the same if it is done again.
+        """
+        self._note_snapshots(self._snapshots.wait())
+        began = time.perf_counter()
+        points = self._executor.points({trial: live.step for trial, live in self._live.items()})
+        if self._lanes is not None:
+            now = {point.trial: point.done for point in points}
+            self._lanes = Arrangement.from_json(self._lanes).later(now).to_json()
+        self.save(**fields)
+        self._snapshot(points, began)
+        self._note_snapshots(self._snapshots.wait())
+        self.save()
+        self._snapshots.prune()
+
+    def _snapshot(self, points: Sequence[Point], began: float) -> None:
+        saved = [
+            Point(trial, live.saved.step, live.saved.state, None)
+            for trial, live in self._live.items()
+            if live.saved is not None and live.saved.state is not None
+        ]
+        known = [point for point in points if point.trial in self._live]
+        self._snapshots.begin(self._clock, [*known, *saved], time.perf_counter() - began)
+
+    def _note_snapshots(self, details: Sequence[Mapping[str, Any]]) -> None:
+        for detail in details:
+            self._note("snapshot", **detail)
 
     def again(self, journeys: Mapping[int, Journey], seen: Seen = lambda trial, step, values: None) -> Iterator[Stop]:
         """Trains trials again, as `replayed` does, and counts what was done."""
@@ -177,15 +213,16 @@ class Loop:
         for trial in standing.unfinished:
             config, back = self._fill(trial.config), entries.get(trial.id)
             entry = Entry(trial.id, config, executor.length(config))
-            if back is not None:
-                entry = dataclasses.replace(entry, done=back.done, state=back.state, sums=back.sums)
+            there = back or (trial.start if trial.id not in journeys else None)
+            if there is not None:
+                entry = dataclasses.replace(entry, done=there.done, state=there.state, sums=there.sums)
             entries[trial.id] = entry
         executor.arrange(standing.arrangement, entries)
         executor.enter([entries[trial.id] for trial in standing.unfinished if trial.id not in where])
 
     def _journey(self, trial: Unfinished, done: int) -> Journey:
-        stops = () if trial.saved is None else (trial.saved[0],)
-        return Journey(trial.route, done, stops)
+        stops = () if trial.saved is None or trial.kept is not None else (trial.saved[0],)
+        return Journey(trial.route, done, stops, trial.start)
 
     @property
     def _closed(self) -> bool:
@@ -298,9 +335,16 @@ class Loop:
         updates = self._updates(work.seats, ends, rows, verdict)
         self._carry_out(rows, verdict, ends, copies)
         self._note_arrangement()
+        written = self._snapshots.finished()
+        self._note_snapshots(written)
         self._commit(updates, Measurements(rows.trial[known], rows.step[known], rows.values[known]))
         for trial in ends:
             del self._live[trial]
+        if written:
+            self._snapshots.prune()
+        if self._snapshots.due:
+            began = time.perf_counter()
+            self._snapshot(self._executor.points(), began)
         if failure is not None:
             raise failure
 

@@ -7,26 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vtune.engine.lanes import Entry, State
+from vtune.engine.lanes import Entry, Point
 from vtune.executors.local import Copy, LocalExecutor, Work
 from vtune.lineage import Route
 from vtune.measured import replicas_together
 from vtune.records import Config, Leg
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A point on a trial's way from which it can go on.
-
-    Attributes:
-      done: steps done.
-      state: its state after them.
-      sums: what its steps have returned since it was last measured; see `Entry`.
-    """
-
-    done: int
-    state: State
-    sums: np.ndarray | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +30,7 @@ class Journey:
     route: Route
     end: int
     stops: tuple[int, ...] = ()
-    start: Start | None = None
+    start: Point | None = None
     keys: int | None = None
     first: int = 0
 
@@ -101,7 +86,10 @@ def replayed(
         config, start = fill(dict(now[trial].config)), journey.start
         done, state, sums = (0, None, None) if start is None else (start.done, start.state, start.sums)
         length = executor.length(config)
-        entries.append(Entry(trial, config, length, done, state, sums, keys(trial), journey.first, journey.end))
+        copied = any(leg.until == done for leg in journey.route)
+        entries.append(
+            Entry(trial, config, length, done, state, sums, keys(trial), journey.first, journey.end, copied)
+        )
     executor.enter(entries)
     under_way, last = set(journeys), dict.fromkeys(journeys, (0, np.empty((0, 0))))
     while under_way:

@@ -11,16 +11,20 @@ import numpy as np
 from vtune.errors import ReplayError
 from vtune.executors.arrangement import Arrangement
 from vtune.executors.pool import Seat
-from vtune.lineage import Route, routes, until
+from vtune.lineage import ENDLESS, Route, routes, until
 from vtune.measured import together
 from vtune.records import Config, TrialState
+from vtune.snapshots import newest
 from vtune.space import Choice
 from vtune.tally import Tally
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
-    from vtune.replay import Start
+    from vtune.engine.lanes import Point
+    from vtune.records import Trial
     from vtune.settings import Settings
     from vtune.space import Space
     from vtune.store import Event, Reader, StudyRecord
@@ -41,6 +45,8 @@ class Unfinished:
       saved: step and scores of the measurement that it stands for, if that was saved; else None.
       seat: where it was admitted last; None if it never was.
       began: epoch seconds at which it was admitted first; NaN if it never was.
+      start: the last point on its way to where it was that a snapshot holds; None if there is none.
+      kept: the point at which it was saved, if a snapshot holds it.
     """
 
     id: int
@@ -51,6 +57,8 @@ class Unfinished:
     saved: tuple[int, np.ndarray] | None
     seat: Seat | None
     began: float
+    start: Point | None = None
+    kept: Point | None = None
 
 
 class Recorded:
@@ -125,7 +133,7 @@ class Standing:
       arrangement: where trials were; empty where their order does not matter.
       programs: filled configs of the trials for which programs were made, in order; as `arrangement`.
       recorded: what trials measured; None where nothing can be compared.
-      starts: points from which trials can go on, by trial, ascending.
+      snapshots: details of the snapshots that the store knows, oldest first.
     """
 
     clock: int
@@ -136,10 +144,12 @@ class Standing:
     arrangement: Arrangement
     programs: Sequence[Config]
     recorded: Recorded | None
-    starts: Mapping[int, Sequence[Start]]
+    snapshots: Sequence[Mapping[str, Any]]
 
 
-def standing(reader: Reader, record: StudyRecord, space: Space, settings: Settings) -> Standing:
+def standing(
+    reader: Reader, record: StudyRecord, space: Space, settings: Settings, snapshots: Path | None = None
+) -> Standing:
     """Reads where a study stands.
 
     Args:
@@ -147,6 +157,7 @@ def standing(reader: Reader, record: StudyRecord, space: Space, settings: Settin
       record: the study's record, whose run has begun.
       space: its space.
       settings: its numbers.
+      snapshots: where its snapshots lie, if anywhere.
     """
     events = reader.events(record.id)
     trials = reader.trials(record.id)
@@ -160,6 +171,13 @@ def standing(reader: Reader, record: StudyRecord, space: Space, settings: Settin
     saved = set(record.choices.get("saved", ()))
     last = curves.groupby("trial")["step"].max()
     places = reader.placement(record.id).set_index("id")
+    lanes = record.choices.get("lanes")
+    arrangement = Arrangement() if lanes is None else Arrangement.from_json(lanes)
+    details = [event.detail for event in events if event.kind == "snapshot"]
+    shrunk = bool(_shrinks(events))
+    clock, points = (0, []) if shrunk or not mine else newest(snapshots, details)
+    then = _routes_at(events, clock, trials)
+    on_the_way = _Points(points, then)
 
     def unfinished(trial: Any) -> Unfinished:
         way = ways[trial.id]
@@ -171,7 +189,11 @@ def standing(reader: Reader, record: StudyRecord, space: Space, settings: Settin
             seat = Seat(trial.id, int(place["program"]), int(place["block"]), int(place["lane"]), round(settings.steps))
         began = float("nan") if place.isna()["started"] else float(place["started"])
         scores = recorded.scores(_at(way, step), step, columns)
-        return Unfinished(trial.id, space.validate(dict(trial.config)), way, step, scores, keeps, seat, began)
+        kept = None if keeps is None else on_the_way.at(way, keeps[0])
+        end = arrangement.done.get(trial.id, 0 if arrangement.done else ENDLESS)
+        start = on_the_way.before(way, end if keeps is None or kept is not None else keeps[0])
+        config = space.validate(dict(trial.config))
+        return Unfinished(trial.id, config, way, step, scores, keeps, seat, began, start, kept)
 
     over = [trial for trial in trials if trial.state.terminal]
     scores = [trial.score for trial in over if trial.state == TrialState.COMPLETE and trial.score is not None]
@@ -182,18 +204,52 @@ def standing(reader: Reader, record: StudyRecord, space: Space, settings: Settin
         diverged=sum(trial.state == TrialState.DIVERGED for trial in over),
         best=min((score * sign for score in scores), default=float("inf")),
     )
-    lanes = record.choices.get("lanes")
     return Standing(
         clock=record.clock,
         tally=tally,
         unfinished=[unfinished(trial) for trial in mine],
         scheduler=record.choices.get("scheduler"),
         exhausted=record.choices.get("exhausted", False),
-        arrangement=Arrangement() if lanes is None else Arrangement.from_json(lanes),
+        arrangement=arrangement,
         programs=[_unlabelled(space, event.detail["config"]) for event in events if event.kind == "program"],
-        recorded=None if _shrinks(events) else recorded,
-        starts={},
+        recorded=None if shrunk else recorded,
+        snapshots=details,
     )
+
+
+class _Points:
+    """Points by what made them: the legs that lead there, which are all that a state depends on."""
+
+    def __init__(self, points: Sequence[Point], routes_then: Mapping[int, Route]):
+        self._of: dict[int, list[tuple[Route, Point]]] = {}
+        for point in sorted(points, key=lambda point: -point.done):
+            way = until(routes_then[point.trial], point.done)
+            self._of.setdefault(point.trial, []).append((way, point))
+
+    def before(self, route: Route, step: int) -> Point | None:
+        """The last point on a route that is not behind a step."""
+        found = [
+            point
+            for trial in {leg.trial for leg in route}
+            for way, point in self._of.get(trial, ())
+            if point.done <= step and way == until(route, point.done)
+        ]
+        return max(found, key=lambda point: point.done, default=None)
+
+    def at(self, route: Route, step: int) -> Point | None:
+        """The point at a step of a route."""
+        found = self.before(route, step)
+        return found if found is not None and found.done == step else None
+
+
+def _routes_at(events: Sequence[Event], clock: int, trials: Sequence[Trial]) -> dict[int, Route]:
+    """How the states of trials came to be, as it was at an earlier clock."""
+    configs = {trial.id: dict(trial.config) for trial in trials}
+    copies = [event for event in events if event.kind == "copy"]
+    later = [event for event in copies if event.clock is not None and event.clock > clock]
+    for event in reversed(later):
+        configs[event.detail["trial"]] = event.detail["before"]
+    return routes(copies[: len(copies) - len(later)], configs)
 
 
 def lanes_now(reader: Reader, record: StudyRecord) -> Mapping[str, Any]:

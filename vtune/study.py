@@ -40,6 +40,7 @@ from vtune.rerun import collected, journeys
 from vtune.results import SavedStudy
 from vtune.resume import Standing, lanes_now, standing
 from vtune.settings import budget, check_metrics, default_name, settings, whole
+from vtune.snapshots import Snapshots
 from vtune.space import Space
 from vtune.store import Queue, StudyRecord, open_writer
 from vtune.tally import Tally
@@ -128,6 +129,7 @@ class Study(SavedStudy):
         self._reruns: dict[int, Rerun] = {}
         self._executor: LocalExecutor | None = None
         self._standing: Standing | None = None
+        self._snapshots = Snapshots(None)
         name = default_name(task) if name is None else name
         Display(name, self.settings.objectives[0].metric, progress)
         checked = [space.validate(config) for config in _configs(enqueue)]
@@ -186,12 +188,14 @@ class Study(SavedStudy):
                 loop.run()
                 self._reruns = self._rerun(loop, executor)
                 loop.save(state="complete")
+                self._snapshots.wait()
+                self._snapshots.prune(0)
                 if executor.division is not None:
                     programs = list(executor.planner.compiled.values())
                     learn(executor.division.work, lambda config: executor.buckets.largest([config])[0], programs)
             except (Interrupted, KeyboardInterrupt) as error:
                 if loop is not None and isinstance(error, Interrupted):
-                    loop.save(state="interrupted")
+                    loop.give_up(state="interrupted")
                 else:
                     self._end(state="interrupted")
                 counts = self._counts()
@@ -204,6 +208,7 @@ class Study(SavedStudy):
                 self._write_kept()
                 if self._executor is not None:
                     self._executor.close()
+                self._snapshots.close()
         return self
 
     def best_params(self, trial: int | None = None) -> Any:
@@ -316,7 +321,9 @@ class Study(SavedStudy):
 
         if "block" in choices:
             choices = dict(lanes_now(self._reader, self.record))
-            self._standing = standing(self._reader, self.record, self._given_space, self.settings)
+            self._standing = standing(
+                self._reader, self.record, self._given_space, self.settings, self._snapshot_folder
+            )
             strategy = Strategy(choices["block"], choices["kind"], choices["convolutions"], self._wanted.devices)
             self._executor = make(strategy, choices["blocks"], None, Buckets.from_json(choices["buckets"]))
             for exemplar in self._standing.programs or [first]:
@@ -351,6 +358,8 @@ class Study(SavedStudy):
         scheduler = schedulers.prepared(
             self._scheduler, study_info(self.settings, self._given_space, metrics, self._fits(executor))
         )
+        known = () if self._standing is None else self._standing.snapshots
+        self._snapshots = Snapshots(self._snapshot_folder, known=known)
         begun = "block" in record.choices
         choices = {
             **record.choices,
@@ -373,6 +382,7 @@ class Study(SavedStudy):
             proposer=self._proposer, scheduler=scheduler, executor=executor, writer=self._writer,
             take=lambda: self._queue.take(record.name), mark=self._queue.mark, display=display, check=interrupts.check,
             report=lambda tally: self._explanation(executor, tally).to_json(), kept=self._kept, choices=choices,
+            snapshots=self._snapshots,
         )  # fmt: skip
         if self._standing is not None:
             self._proposer.restore(record.choices["proposer"])
@@ -418,6 +428,10 @@ class Study(SavedStudy):
     def _end(self, **fields: Any) -> None:
         """Writes how the run ended in the middle of a tick, of which nothing else is written: it is done again."""
         self._writer.update(self._study, **fields)
+
+    @property
+    def _snapshot_folder(self) -> Path | None:
+        return None if self._files is None else self._files / "snapshots"
 
     def _variables(self, kept: KeptState) -> Any:
         hp, data = PlainHP(kept.config), self.task.data

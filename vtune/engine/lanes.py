@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from vtune.engine.columns import joined
@@ -71,6 +72,7 @@ class Entry:
       keys: the trial whose keys it draws; None for its own.
       first: number of its first replica.
       stop: a step at which its lane stops too, without a measurement; whoever set it takes the trial out there.
+      copied: whether the state is a copy of another's, in which hyperparameters that live there are the other's.
     """
 
     trial: int
@@ -82,6 +84,24 @@ class Entry:
     keys: int | None = None
     first: int = 0
     stop: int = NEVER
+    copied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point on a trial's way from which it can go on.
+
+    Attributes:
+      trial: its id.
+      done: steps it has done.
+      state: its state after them.
+      sums: what its steps have returned since it was last measured; see `Entry`.
+    """
+
+    trial: int
+    done: int
+    state: State
+    sums: np.ndarray | None
 
 
 class Block:
@@ -153,6 +173,7 @@ class Block:
         back = [entry for entry in entries if entry.state is not None]
         if back:
             self._put(lanes[~begins].ravel(), back)
+            self._renew(lanes[~begins], back)
         return lanes
 
     def _seat(self, lanes: np.ndarray, entries: Sequence[Entry]) -> None:
@@ -185,6 +206,13 @@ class Block:
         """Copies of the states of trials that sit here, taken before the buffers are donated to the next chunk."""
         return [state for state, _ in self._taken(trials)]
 
+    def points(self) -> list[Point]:
+        """Where the trials are that sit here and have begun."""
+        begun = np.unique(self.trial[self.live & ~self._fresh]).tolist()
+        done = self.done[self.lanes_of(begun)[:, 0]].tolist()
+        taken = zip(begun, done, self._taken(begun), strict=True)
+        return [Point(trial, steps, state, sums) for trial, steps, (state, sums) in taken]
+
     def leave(self, entries: Sequence[Entry]) -> list[Entry]:
         """Takes trials out of their lanes; they may go on in others as if they had stayed.
 
@@ -198,7 +226,8 @@ class Block:
         for entry, row in zip(entries, lanes, strict=True):
             if entry.trial in taken:
                 state, sums = taken[entry.trial]
-                entry = dataclasses.replace(entry, done=int(self.done[row[0]]), state=state, sums=sums)
+                done = int(self.done[row[0]])
+                entry = dataclasses.replace(entry, done=done, state=state, sums=sums, copied=False)
             left.append(entry)
         self.retire(lanes.ravel())
         return left
@@ -228,6 +257,19 @@ class Block:
         *leaves, sums = _gathered([*self._state[0], self._state[1]], order)
         self._state = self._placed((leaves, sums))
         self._seat(targets, entries)
+        self._renew(targets, entries)
+
+    def _renew(self, lanes: np.ndarray, entries: Sequence[Entry]) -> None:
+        """Gives copies, int64[n, replicas], the hyperparameters of their own configs where these live in the state."""
+        traced = self.program.traced
+        places = [place for place, leaf in enumerate(traced.leaves) if leaf.resident]
+        copied = lanes[[entry.copied for entry in entries]].ravel()
+        if not places or not copied.size:
+            return
+        leaves, sums = list(self._state[0]), self._state[1]
+        for place, new in zip(places, traced.renewed(self._columns, self._data), strict=True):
+            leaves[place] = jnp.asarray(leaves[place]).at[copied].set(new[copied])
+        self._state = self._placed((leaves, sums))
 
     def _put(self, lanes: np.ndarray, entries: Sequence[Entry]) -> None:
         width, zeros = len(self.trial), np.zeros((self.replicas, *self._state[1].shape[1:]), np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,16 @@ class Arrangement:
         """Steps that every trial has done, wherever it is."""
         places = [*(pool[1] for pool in self.pools if pool is not None), *self.queues.values(), *self.parked.values()]
         return {trial: done for place in places for trial, done in place.items()}
+
+    def later(self, now: Mapping[int, int]) -> Arrangement:
+        """The same with more steps done by some of the trials."""
+
+        def moved(done: Done) -> Done:
+            return {trial: max(now.get(trial, 0), steps) for trial, steps in done.items()}
+
+        pools = tuple(None if pool is None else (pool[0], moved(pool[1])) for pool in self.pools)
+        queues = {program: moved(done) for program, done in self.queues.items()}
+        return dataclasses.replace(self, pools=pools, queues=queues)
 
     def to_json(self) -> dict[str, Any]:
         """JSON values, from which `from_json` makes the same again."""

@@ -19,7 +19,7 @@ from vtune.engine.buckets import Buckets, Forecast
 from vtune.engine.devices import Workers
 from vtune.engine.inheritance import Inheritance
 from vtune.engine.lane import LaneTask
-from vtune.engine.lanes import Block, Chunk, Entry, State
+from vtune.engine.lanes import Block, Chunk, Entry, Point, State
 from vtune.engine.parking import Parking
 from vtune.engine.planner import UNPLACED
 from vtune.engine.program import trace
@@ -317,7 +317,9 @@ class LocalExecutor:
     def _copied(self, copy: Copy, places: Mapping[int, _Place]) -> Entry:
         now, done = places[copy.trial].entry, places[copy.source].entry.done
         length = self.length(copy.config)
-        return Entry(copy.trial, copy.config, length, done, keys=copy.keys, first=now.first, stop=now.stop)
+        return Entry(
+            copy.trial, copy.config, length, done, keys=copy.keys, first=now.first, stop=now.stop, copied=True
+        )
 
     def fits(self, sources: Any, configs: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Whether each filled config can go on from its source's state, bool[n]; see `Inheritance`."""
@@ -353,6 +355,16 @@ class LocalExecutor:
             self._ticks, tuple(None if pool is None else (pool.program, pool.done) for pool in self._pools),
             self._queues.done, parked, tuple(sorted(self.planner.compiled)), self._workshop.making,
         )  # fmt: skip
+
+    def points(self, then: Mapping[int, int] | None = None) -> list[Point]:
+        """Where all trials are that have begun.
+
+        Args:
+          then: steps that trials had done when they were last written down, if that was before a tick that was given
+            up: blocks that have measured since are left out.
+        """
+        parked = [Point(trial, p.entry.done, self._parking.get(trial), None) for trial, p in self._parked.items()]
+        return [*(point for pool in self._working for point in pool.points(then)), *self._queues.points, *parked]
 
     def arrange(self, arrangement: Arrangement, entries: Mapping[int, Entry]) -> None:
         """Puts trials where they were; only before anything else is entered, with all programs traced in their order.

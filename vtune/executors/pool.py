@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from vtune.engine.lanes import Block, Entry
+from vtune.engine.lanes import Block, Entry, Point
+from vtune.tasks.budget import next_mark
 
 WORTH_YIELDING = 2
 """A block whose program has no more work is given to another if that fills so many times as many lanes."""
@@ -79,7 +80,7 @@ class Pool:
     def now(self, trial: int) -> Entry:
         """A trial as it stands, but for its state."""
         done = int(self.block.done[self.block.lanes_of([trial])[0, 0]])
-        return dataclasses.replace(self._entries[trial], done=done, state=None, sums=None)
+        return dataclasses.replace(self._entries[trial], done=done, state=None, sums=None, copied=False)
 
     def retire(self, trials: Any) -> None:
         """Frees the lanes of those of some trials that sit here."""
@@ -90,6 +91,15 @@ class Pool:
         """Steps that the trials which sit here have done, in the order of their lanes."""
         live = self.block.live
         return dict(zip(self.block.trial[live].tolist(), self.block.done[live].tolist(), strict=True))
+
+    def points(self, then: Mapping[int, int] | None) -> list[Point]:
+        """Where trials are; none if one was measured after it had done the steps of `then` (0 if it is not there)."""
+        for trial, done in self.done.items() if then is not None else ():
+            before, length = (then or {}).get(trial, 0), self._entries[trial].length
+            marks = [int(next_mark(before, length.steps, length.every)), *length.also]
+            if any(before < mark <= done for mark in marks):
+                return []
+        return self.block.points()
 
     def leave(self, trials: Sequence[int] | None = None) -> list[Entry]:
         """Takes trials out of their lanes, as if they had stayed; all of them where none are named."""

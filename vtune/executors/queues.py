@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vtune.engine.lanes import Entry
+from vtune.engine.lanes import Entry, Point
 from vtune.engine.planner import UNPLACED
 
 
@@ -46,6 +46,12 @@ class Queues:
         """Steps that the waiting trials have done, in their order, by program; `UNPLACED` for those without one."""
         queues = {**self._of, UNPLACED: self.unplaced}
         return {program: {entry.trial: entry.done for entry in queue} for program, queue in queues.items() if queue}
+
+    @property
+    def points(self) -> list[Point]:
+        """Where those of the waiting trials are that have begun."""
+        waiting = [entry for queue in (*self._of.values(), self.unplaced) for entry in queue]
+        return [Point(e.trial, e.done, e.state, e.sums) for e in waiting if e.state is not None]
 
     def add(self, entries: Sequence[Entry], first: bool = False) -> None:
         """Puts trials behind those that wait, or before them."""
