@@ -116,7 +116,8 @@ def test_slices_follow_the_space():
     frame = pd.DataFrame(space.sample(200, np.random.default_rng(0))).assign(id=range(200), state="complete")
     frame["score"] = np.log10(frame["lr"])
     figure = plots.slices(frame, space, "min")
-    assert [figure.layout[f"xaxis{i}"].type for i in ("", 2, 3)] == ["log", "linear", "category"]
+    assert [figure.layout[f"xaxis{i}"].type for i in ("", 2, 3)] == ["log", "linear", None]
+    assert figure.layout.xaxis3.ticktext == ("a", "b", "None")
     best = next(t for t in figure.data if t.name == "best tenth")
     others = next(t for t in figure.data if t.name == "the others")
     assert len(best.x) == 20

@@ -157,9 +157,9 @@ def calibration(predicted: ArrayLike, deviation: ArrayLike, score: ArrayLike) ->
     error = float(np.median(np.abs(came - expected)))
     told = np.isfinite(spread)
     covered = float((np.abs(came - expected)[told] <= 2 * spread[told]).mean()) if told.any() else math.nan
-    parts = [f"of {len(came):,} predicted trials half came within {short(error)} of the prediction"]
+    parts = [f"half came within {short(error, 2)} of what was expected"]
     if covered == covered:
-        parts.append(f"{covered:.0%} within twice the predicted deviation (95 % if it is right)")
+        parts.append(f"{covered:.0%} within twice the deviation (95 % if it is right)")
     if rank == rank:
         parts.append(f"rank correlation {rank:.2f}")
-    return Calibration(len(came), rank, error, covered, "; ".join(parts))
+    return Calibration(len(came), rank, error, covered, ", ".join(parts))

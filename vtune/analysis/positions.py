@@ -49,13 +49,29 @@ def ticks(parameter: Any, count: int = 5) -> tuple[list[float], list[Any]]:
     if not hasattr(parameter, "low"):
         return [(i + 0.5) / len(parameter.values) for i in range(len(parameter.values))], list(parameter.values)
     low, high = float(parameter.low), float(parameter.high)
-    places = np.linspace(0.0, 1.0, count)
-    values = np.exp(np.log(low) + places * np.log(high / low)) if parameter.log else low + places * (high - low)
+    values = _round_values(low, high, parameter.log, count)
     if isinstance(parameter.low, int):
         values = np.unique(np.round(values))
-        places = position(pd.Series(values), parameter)
-        return places.tolist(), [int(value) for value in values]
-    return places.tolist(), values.tolist()
+    places = position(pd.Series(values), parameter)
+    apart = (places > 0.07) & (places < 0.93)
+    values, places = np.r_[low, values[apart], high], np.r_[0.0, places[apart], 1.0]
+    if low == high:
+        values, places = values[:1], np.array([0.5])
+    return places.tolist(), [int(v) if isinstance(parameter.low, int) else float(v) for v in values]
+
+
+def _round_values(low: float, high: float, log: bool, count: int) -> NDArray[np.float64]:
+    """About so many values between two bounds that read well."""
+    if log and high / low >= 30:
+        powers = np.arange(np.ceil(np.log10(low)), np.floor(np.log10(high)) + 1)
+        return 10.0 ** powers[:: max(1, len(powers) // count)]
+    if log:
+        values = np.array([1.0, 2.0, 5.0]) * 10.0 ** np.arange(-12, 13)[:, None]
+        return values[(values >= low) & (values <= high)].ravel()
+    rough = (high - low) / max(1, count - 1) or 1.0
+    scale = 10.0 ** np.floor(np.log10(rough))
+    step = scale * min((1.0, 2.0, 2.5, 5.0, 10.0), key=lambda factor: abs(np.log(factor * scale / rough)))
+    return np.round(np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step, 12)
 
 
 def _cell(value: Any, parameter: Any) -> float:

@@ -74,11 +74,15 @@ def compare(
     look.axes(figure, f"complete {x}" if x == "trials" else x, metric, values, log=log)
     if log_x:
         figure.update_xaxes(type="log")
-    edge = look.edge_of(np.concatenate([v[len(v) // 4 :] for v in drawn]), mode, log)
-    last = [v[-1] for v in drawn if len(v)]
-    if np.isfinite(edge) and last:
-        best = min(last) if mode == "min" else max(last)
-        look.limit(figure, min(best, edge), max(best, edge), log=log)
+    settled = [
+        run["score"][run["trials"] >= 0.03 * run["trials"].max()].to_numpy(np.float64)
+        for run in runs.values()
+        if len(run)
+    ]
+    inside = np.concatenate(settled)
+    inside = inside[(inside > 0) | (not log)]
+    if len(inside) and inside.min() < inside.max():
+        look.limit(figure, inside.min(), inside.max(), log=log)
     return figure.update_layout(showlegend=True)
 
 
@@ -173,17 +177,18 @@ def time_to_target(
         figure.add_trace(
             go.Scatter(
                 x=[point[1 if x == "trials" else 2] for point in points],
-                y=[point[0] for point in points],
+                y=[float(np.flatnonzero(aims == point[0])[0]) for point in points],
                 mode="lines+markers",
                 name=look.escaped(name),
                 line={"color": color, "width": 2, "dash": dash},
                 marker={"size": 9, "color": color},
-                text=[f"{trials:,} trials, {duration(seconds)}" for _, trials, seconds in points],
-                hovertemplate=f"{look.escaped(metric)} %{{y:.4g}} after %{{text}}<extra>{look.escaped(name)}</extra>",
+                text=[f"{short(float(aim))} after {trials:,} trials, {duration(s)}" for aim, trials, s in points],
+                hovertemplate=f"{look.escaped(metric)} %{{text}}<extra>{look.escaped(name)}</extra>",
             )
         )
     look.axes(figure, f"{x} until the target was reached", f"target {metric}", aims, log=False)
-    figure.update_yaxes(tickvals=aims, ticktext=[short(float(aim), 3) for aim in aims])
+    figure.update_yaxes(tickvals=list(range(len(aims))), ticktext=[short(float(aim)) for aim in aims])
+    figure.update_xaxes(**look.log_axis(np.concatenate([trace.x for trace in figure.data]).astype(np.float64)))
     look.note(figure, f"targets missed: {missed}" if missed else "")
     return figure.update_layout(showlegend=True)
 

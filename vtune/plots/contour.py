@@ -73,9 +73,7 @@ def contour(
     drawable = np.isfinite(both.to_numpy()).all(axis=1) & scored
     shown = look.thinned(drawable, np.zeros(len(frame), bool), max_points)
     rows = frame[shown]
-    spread = np.random.default_rng(0).uniform(-0.3, 0.3, (2, len(rows)))
-    for i, axis in enumerate(axes):
-        spread[i] *= 0.0 if hasattr(axis, "low") else 1.0 / len(axis.values)
+    spread = [0.0 if hasattr(axis, "low") else look.strewn(len(rows), 0.3 / len(axis.values)) for axis in axes]
     dots = look.dots(
         rows,
         both[first][shown] + spread[0],

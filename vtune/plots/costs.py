@@ -41,7 +41,7 @@ def costs(report: Mapping[str, Any], steps: float = 0.0) -> go.Figure:
                 y=names,
                 orientation="h",
                 name="run (trials x steps)" if name == "run" else name,
-                marker={"color": color, "opacity": 0.85, "pattern": {"shape": pattern, "size": 5, "solidity": 0.25}},
+                marker={"color": color, "opacity": 0.85, "pattern": look.pattern(pattern)},
                 width=0.62,
                 customdata=[
                     (look.escaped(guards), trials, short(step, 3))

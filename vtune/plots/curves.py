@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from vtune.analysis import bands, best_trials
 from vtune.errors import ArgumentError
@@ -98,7 +100,7 @@ def curves(
     if len(values) and values.min() < values.max():
         look.limit(figure, float(values.min()), float(values.max()), log=log)
     others, total = rest["trial"].nunique(), frame.attrs.get("total", len(frame))
-    sampled = others + len(best) < total
+    sampled = others + len(best) + len(asked) < total
     look.note(
         figure,
         f"lines: best {len(best):,} of {total:,} trials",
@@ -108,14 +110,16 @@ def curves(
     return figure
 
 
-def curve(measurements: pd.DataFrame, metrics: Sequence[str], *, log: bool = False, height: int = 320) -> go.Figure:
-    """The curves of one trial: one line a metric, on one axis.
+def curve(
+    measurements: pd.DataFrame, metrics: Sequence[str], *, log: bool = False, height: int | None = None
+) -> go.Figure:
+    """The curves of one trial: a panel a metric, with the same metric on the training data dotted beside it.
 
     Args:
       measurements: the measurements of one trial, with `step` and the metrics.
       metrics: the columns drawn; those that are missing are left out.
-      log: whether the axis of the metrics is logarithmic.
-      height: of the figure, in pixels.
+      log: whether the axes of the metrics are logarithmic.
+      height: of the figure, in pixels; by the number of panels unless given.
 
     Returns:
       The figure.
@@ -124,15 +128,33 @@ def curve(measurements: pd.DataFrame, metrics: Sequence[str], *, log: bool = Fal
     >>> [trace.name for trace in curve(lines, ["loss", "train_loss"]).data]
     ['loss', 'train_loss']
     """
-    figure = look.styled(go.Figure(), height)
     lines = measurements.sort_values("step")
-    drawn = [name for name in metrics if name in lines.columns]
-    look.axes(figure, "step", "", lines[drawn].to_numpy(np.float64).ravel(), log=log)
-    colors = look.COLORS
-    for index, name in enumerate(drawn):
-        color = colors[index % len(colors)]
-        figure.add_trace(_line(lines, name, 2000, look.escaped(name), color=color, width=2.25, dash="solid"))
-    return figure.update_layout(showlegend=True)
+    panels: dict[str, list[str]] = {}
+    for name in metrics:
+        if name in lines.columns and np.isfinite(lines[name].to_numpy(np.float64)).any():
+            panels.setdefault(name.removeprefix("train_"), []).append(name)
+    if not panels:
+        return look.nothing("This trial has not been measured yet.", 320)
+    columns = min(2, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    figure = make_subplots(rows, columns, shared_xaxes=True, horizontal_spacing=0.1, vertical_spacing=0.16 / rows)
+    look.styled(figure, height if height is not None else 130 + 190 * rows)
+    for index, (panel, names) in enumerate(panels.items()):
+        row, column = index // columns + 1, index % columns + 1
+        drawn = lines[names].to_numpy(np.float64).ravel()
+        figure.update_yaxes(
+            title_text=look.escaped(panel), row=row, col=column, **(look.log_axis(drawn) if log else {})
+        )
+        for name in sorted(names, key=lambda name: name.startswith("train_")):
+            trained = name.startswith("train_")
+            color, dash = (look.ORANGE, "dot") if trained else (look.BLUE, "solid")
+            trace = _line(lines, name, 1000, look.escaped(name), color=color, width=2.25, dash=dash)
+            figure.add_trace(trace.update(showlegend=False), row=row, col=column)
+        if index >= len(panels) - columns:
+            figure.update_xaxes(title_text="step", showticklabels=True, row=row, col=column)
+    trained = any(name.startswith("train_") for names in panels.values() for name in names)
+    look.note(figure, "dotted: on the training data" if trained else "")
+    return figure
 
 
 def _line(

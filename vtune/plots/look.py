@@ -16,6 +16,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from vtune.analysis.positions import position
 from vtune.errors import ArgumentError
 from vtune.text import short
 
@@ -39,6 +40,9 @@ def _template(ink: str) -> go.layout.Template:
         "ticks": "",
         "title": {"standoff": 12, "font": {"size": 14}},
         "exponentformat": "power",
+        "minexponent": 6,
+        "separatethousands": True,
+        "ticklabelstandoff": 4,
     }
     return go.layout.Template(
         layout={
@@ -252,6 +256,11 @@ def dots(
     )
 
 
+def pattern(shape: str) -> dict[str, Any]:
+    """A hatching over the colour of a bar, so that parts of a bar are not told apart by colour alone."""
+    return {"shape": shape, "fillmode": "overlay", "fgcolor": "rgba(255, 255, 255, 0.6)", "size": 7, "solidity": 0.25}
+
+
 def edge_of(scores: NDArray[np.float64], mode: str, log: bool) -> float:
     """Where the worse end of a score axis should stop so that a few wild scores do not flatten the rest.
 
@@ -289,7 +298,9 @@ def shown_of(shown: int, total: int, what: str = "trials") -> str:
 def axis_of(parameter: Any) -> dict[str, Any]:
     """Settings of an axis along which a hyperparameter lies."""
     if not hasattr(parameter, "low"):
-        return {"type": "category", "categoryorder": "array", "categoryarray": [option(v) for v in parameter.values]}
+        count = len(parameter.values)
+        labels = [option(value) for value in parameter.values]
+        return {"tickvals": list(range(count)), "ticktext": labels, "range": [-0.5, count - 0.5]}
     if parameter.log:
         return log_axis(np.array([parameter.low, parameter.high], np.float64))
     return {"type": "linear"}
@@ -300,11 +311,21 @@ def option(value: Any) -> str:
     return escaped(short(value)) if value is not None else "None"
 
 
-def values_of(column: pd.Series, parameter: Any) -> Any:
-    """The values of a hyperparameter as they are drawn along `axis_of`."""
+def values_of(column: pd.Series, parameter: Any) -> NDArray[np.float64]:
+    """The values of a hyperparameter as they are drawn along `axis_of`: choices side by side, strewn a little."""
     if hasattr(parameter, "low"):
         return pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
-    return [option(value) for value in column]
+    cells = position(column, parameter) * len(parameter.values) - 0.5
+    return cells + strewn(len(column), 0.28)
+
+
+def strewn(count: int, reach: float) -> NDArray[np.float64]:
+    """Evenly spread offsets from -reach to reach, the same at every call, so that dots at one place can be told apart.
+
+    >>> strewn(3, 0.5).round(2).tolist()
+    [-0.5, 0.12, -0.26]
+    """
+    return reach * (2.0 * (np.arange(count, dtype=np.float64) * 0.6180339887498949 % 1.0) - 1.0)
 
 
 def limit(figure: go.Figure, low: float, high: float, *, log: bool) -> None:

@@ -75,7 +75,7 @@ def parallel(
             rangefont={"size": 1, "color": "rgba(0,0,0,0)"},
         )
     )
-    figure.update_layout(margin={"l": 48, "r": 56, "t": 56, "b": 56})
+    figure.update_layout(margin={"l": 48, "r": 56, "t": 56, "b": 70})
     look.note(
         figure,
         "orange: best, blue: worst",
@@ -87,6 +87,8 @@ def parallel(
 def _dimension(column: pd.Series, parameter: Any, name: str) -> dict[str, Any]:
     values = position(column, parameter)
     where, labels = ticks(parameter)
+    if not hasattr(parameter, "low"):
+        values = values + look.strewn(len(values), 0.3 / len(parameter.values))
     absent = np.isnan(values)
     if absent.any():
         where, labels = [-0.15, *where], ["inactive", *labels]

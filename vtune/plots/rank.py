@@ -75,7 +75,7 @@ def rank(
                 size=6 if count < 3 else 5,
                 hover=[across, down],
             )
-            trace.update(marker={"color": colors, "coloraxis": "coloraxis", "opacity": 0.85}, showlegend=False)
+            trace.update(marker={"color": 1.0 - colors, "coloraxis": "coloraxis", "opacity": 0.85}, showlegend=False)
             figure.add_trace(trace, row=i + 1, col=j + 1)
             figure.update_xaxes(**look.axis_of(space[across]), row=i + 1, col=j + 1)
             figure.update_yaxes(**look.axis_of(space[down]), row=i + 1, col=j + 1)
@@ -87,11 +87,12 @@ def rank(
     figure.update_layout(
         coloraxis={
             "colorscale": look.SCALE,
+            "reversescale": True,
             "cmin": 0,
             "cmax": 1,
             "colorbar": {
                 "tickvals": [0, 0.5, 1],
-                "ticktext": ["best", "middle", "worst"],
+                "ticktext": ["worst", "middle", "best"],
                 "outlinewidth": 0,
                 "thickness": 12,
             },

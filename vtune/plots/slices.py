@@ -13,7 +13,6 @@ from plotly.subplots import make_subplots
 
 from vtune.analysis import best_trials
 from vtune.plots import look
-from vtune.text import short
 
 
 def slices(
@@ -60,16 +59,13 @@ def slices(
         figure.update_yaxes(**look.log_axis(scores[shown & ~outside]))
     for index, name in enumerate(names):
         row, column = index // columns + 1, index % columns + 1
-        numeric = hasattr(space[name], "low")
-        axis = {"type": "linear" if numeric else "category"}
-        if numeric and space[name].log:
-            axis = look.log_axis(np.array([space[name].low, space[name].high], np.float64))
-        figure.update_xaxes(title_text=look.escaped(name), row=row, col=column, **axis)
-        present = frame[name].notna().to_numpy(bool)
+        figure.update_xaxes(title_text=look.escaped(name), row=row, col=column, **look.axis_of(space[name]))
+        places = look.values_of(frame[name], space[name])
+        present = np.isfinite(places)
         for part, label, color, size in ((~best, "the others", look.GREY, 5), (best, "best tenth", look.ORANGE, 7)):
-            points = frame[shown & ~outside & present & part]
-            values = points[name] if numeric else points[name].map(lambda value: look.escaped(short(value)))
-            trace = look.dots(points, values, points["score"], label, "circle", color, size=size, hover=[name])
+            chosen = shown & ~outside & present & part
+            points = frame[chosen]
+            trace = look.dots(points, places[chosen], points["score"], label, "circle", color, size=size, hover=[name])
             trace.update(showlegend=index == 0, legendgroup=label)
             figure.add_trace(trace, row=row, col=column)
     for row in range(1, rows + 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from vtune.errors import ArgumentError
 from vtune.plots import look
@@ -76,14 +77,12 @@ def timeline(placed: pd.DataFrame, *, color: str = "state", height: int | None =
     figure.update_xaxes(title_text="seconds since the first trial started")
     figure.update_layout(barmode="overlay", bargap=0)
     total = placed.attrs.get("total", len(placed))
-    look.note(
-        figure, look.shown_of(len(placed), total), f"{len(lanes):,} lanes", f"first to last shown: {duration(end)}"
-    )
+    look.note(figure, look.shown_of(len(placed), total), f"{len(lanes):,} lanes", f"up to {duration(end)}")
     return figure.update_layout(showlegend=True)
 
 
 def occupancy(
-    busy: pd.DataFrame, *, lanes: int | None = None, share: float | None = None, height: int = 300
+    busy: pd.DataFrame, *, lanes: int | None = None, share: float | None = None, height: int = 380
 ) -> go.Figure:
     """How many lanes held a trial over time, and how many trials ended a second.
 
@@ -98,7 +97,8 @@ def occupancy(
     """
     if busy.empty:
         return look.nothing(_EMPTY, height)
-    figure = look.styled(go.Figure(), height)
+    figure = make_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.08, row_heights=[0.65, 0.35])
+    look.styled(figure, height)
     figure.add_trace(
         go.Scatter(
             x=busy["seconds"],
@@ -109,28 +109,28 @@ def occupancy(
             fill="tozeroy",
             fillcolor="rgba(53, 103, 207, 0.16)",
             hovertemplate="%{y:.1f} lanes busy at %{x:.1f} s<extra></extra>",
-        )
+        ),
+        row=1,
+        col=1,
     )
     if lanes:
-        figure.add_hline(lanes, line={"color": look.GREY, "width": 1.5, "dash": "dash"})
-    window = max(1, len(busy) // 40)
-    smooth = busy["ended"].rolling(window, center=True, min_periods=1).mean()
+        figure.add_hline(lanes, line={"color": look.GREY, "width": 1.5, "dash": "dash"}, row=1, col=1)
+    smooth = busy["ended"].rolling(max(1, len(busy) // 20), center=True, min_periods=1).mean()
     figure.add_trace(
         go.Scatter(
             x=busy["seconds"],
             y=smooth,
             mode="lines",
             name="trials ended a second",
-            yaxis="y2",
-            line={"color": look.ORANGE, "width": 2, "dash": "dot"},
+            line={"color": look.ORANGE, "width": 2},
             hovertemplate="%{y:.3~g} trials a second at %{x:.1f} s<extra></extra>",
-        )
+        ),
+        row=2,
+        col=1,
     )
-    figure.update_xaxes(title_text="seconds since the first trial started")
-    figure.update_yaxes(title_text="lanes", rangemode="tozero")
-    figure.update_layout(
-        yaxis2={"overlaying": "y", "side": "right", "title_text": "trials/s", "rangemode": "tozero", "showgrid": False}
-    )
+    figure.update_xaxes(title_text="seconds since the first trial started", row=2, col=1)
+    figure.update_yaxes(title_text="lanes", rangemode="tozero", row=1, col=1)
+    figure.update_yaxes(title_text="trials/s", rangemode="tozero", row=2, col=1)
     look.note(
         figure,
         f"dashed: all {lanes:,} lanes" if lanes else "",

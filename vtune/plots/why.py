@@ -68,11 +68,12 @@ def predictions(
     )
     figure.add_trace(dots)
     look.axes(figure, f"expected {metric}", f"{metric} that came", came[known], log=False)
+    total = proposals.attrs.get("total", len(proposals))
     spread = proposals["deviation"].to_numpy(np.float64)
     look.note(
         figure,
         calibration(expected[known], spread[known], came[known]).why,
-        look.shown_of(int(shown.sum()), proposals.attrs.get("total", int(known.sum()))),
+        look.shown_of(int(shown.sum()), int(known.sum()) if total <= len(proposals) else total),
     )
     return figure
 
@@ -94,7 +95,7 @@ def gain(proposals: pd.DataFrame, *, max_points: int = 3000, height: int = 340) 
         return look.nothing(_SILENT, height)
     shown = look.thinned(known, np.zeros(len(known), bool), max_points)
     ordered = proposals[known].sort_values("trial")
-    smooth = ordered["gain"].rolling(max(5, len(ordered) // 30), min_periods=1).median()
+    smooth = ordered["gain"].rolling(max(5, len(ordered) // 30), center=True, min_periods=1).median()
     rows = proposals[shown].rename(columns={"trial": "id"})
     figure = look.styled(go.Figure(), height)
     figure.add_trace(
@@ -145,7 +146,7 @@ def origins(table: pd.DataFrame, *, metric: str = "score") -> go.Figure:
                 orientation="h",
                 name=label,
                 width=0.6,
-                marker={"color": color, "opacity": 0.85, "pattern": {"shape": pattern, "size": 6, "solidity": 0.25}},
+                marker={"color": color, "opacity": 0.85, "pattern": look.pattern(pattern)},
                 hovertemplate=f"%{{y}}: %{{x:,}} {label}<extra></extra>",
             )
         )
