@@ -283,17 +283,16 @@ def busy(reader: Reader, study_id: int, bins: int = 300) -> pd.DataFrame:
         times = _numbers(connection, query, 2)
     if not len(times):
         return pd.DataFrame({"seconds": [], "lanes": [], "ended": []})
-    begun, close = times[:, 0].min(), max(np.nanmax(times, initial=times[:, 0].max()), times[:, 0].max())
-    if study.state == "running":
-        close = max(close, study.updated)
-    edges = np.linspace(begun, max(close, begun + 1e-3), bins + 1)
+    begun = times[:, 0].min()
+    times -= begun
+    close = max(float(np.nanmax(times)), study.updated - begun if study.state == "running" else 0.0)
+    edges = np.linspace(0.0, max(close, 1e-3), bins + 1)
     ends = np.where(np.isnan(times[:, 1]), edges[-1], times[:, 1])
     inside = _elapsed(times[:, 0], edges) - _elapsed(ends, edges)
     ended = np.histogram(times[:, 1][np.isfinite(times[:, 1])], edges)[0]
     width = np.diff(edges)
-    return pd.DataFrame(
-        {"seconds": (edges[:-1] + edges[1:]) / 2 - begun, "lanes": np.diff(inside) / width, "ended": ended / width}
-    )
+    middle = (edges[:-1] + edges[1:]) / 2
+    return pd.DataFrame({"seconds": middle, "lanes": np.diff(inside) / width, "ended": ended / width})
 
 
 def proposals(reader: Reader, study_id: int, count: int = 4000) -> pd.DataFrame:
