@@ -1,61 +1,78 @@
-"""Curves: how the best trials learned, beside all the others, and whether they over- or underfit."""
+"""Curves: how the best trials learned beside all the others, and whether they over- or underfit."""
 
+import charts
+import empty
 import pandas as pd
 import reads
 import shell
 import streamlit as st
+import tables
+import trial
 
-from vtune import plots
-from vtune.analysis import best_trials, read_curve
+from vtune.analysis import read_curves
 from vtune.store.records import StudyRecord
 from vtune.text import plain
 
 
 def draw(study: StudyRecord) -> None:
     """The figure, and a reading of each of the best trials."""
-    mode = shell.objective(study)[1]
-    frame = reads.frame(study)
-    if frame.empty:
-        shell.no_trials(study)
+    best = reads.best(study, top)
+    number = trial.opened()
+    measured = reads.curves(study, [found.id for found in best])
+    if measured.empty:
+        empty.no_measurements(study) if study.clock else empty.no_trials(study)
         return
-    best = best_trials(frame, mode, top)
-    measurements = reads.sample(study, best["id"].to_numpy())
-    if measurements.empty:
-        shell.nothing("hourglass_top", "No measurements yet", f"The first come after {study.interval}.")
-        return
-    figure = plots.curves(
-        measurements, frame, metric, mode=mode, top=top, log=log, companion=companion if paired else None, height=520
+    if view == "fit":
+        figure = reads.figure(study, "generalization", log=log)
+        charts.pick(figure.update_layout(height=540), "fit", "Training against validation at the end of each trial")
+    else:
+        extra = () if number is None else (number,)
+        options = {"top": top, "trials": extra, "log": log, "companion": "auto" if paired else None}
+        figure = reads.figure(study, "curves", metric, **options)
+        charts.show(figure.update_layout(height=540), "curves", f"Learning curves of the {len(best)} best trials")
+    trial.panel(study)
+    readings(best, measured)
+
+
+def readings(best: list, measured: pd.DataFrame) -> None:
+    """What the curves of the best trials say, one row each; a selected row opens the trial."""
+    frame = pd.DataFrame({"id": [t.id for t in best], "state": [str(t.state) for t in best]})
+    told = read_curves(measured, frame).merge(
+        pd.DataFrame({"trial": [t.id for t in best], "score": [t.score for t in best]}), on="trial"
     )
-    shell.chart(figure, key="curves")
-    if best.empty:
-        return
-    st.subheader("What the curves say")
-    by_trial = dict(iter(measurements.groupby("trial")))
-    readings = [read_curve(by_trial.get(row.id, measurements[:0]), state=row.state) for row in best.itertuples()]
-    table = pd.DataFrame(
-        {
-            "trial": best["id"].to_numpy(),
-            "score": best["score"].to_numpy(),
-            "verdict": [reading.verdict for reading in readings],
-            "why": [reading.why for reading in readings],
-            "gap": [reading.gap for reading in readings],
-            "gradients": [reading.gradients for reading in readings],
-        }
-    )
-    shell.table(table, wide=["why"])
+    told = told.set_index("trial").loc[[t.id for t in best if t.id in set(told["trial"])]].reset_index()
+    st.subheader("What the curves say", anchor=False)
+    st.session_state.readings_of = told["trial"].tolist()
+    columns = ["trial", "score", "verdict", "why", "gap", "trend", "gradients"]
+    settings = {"key": "readings", "on_select": select, "selection_mode": "single-row"}
+    tables.table(told[columns], wide=["why"], **settings)
+
+
+def select() -> None:
+    """Opens the trial whose row was selected."""
+    rows = st.session_state.readings.selection.rows
+    if rows:
+        st.query_params["trial"] = str(st.session_state.readings_of[rows[0]])
+    else:
+        trial.close()
 
 
 study = shell.chosen()
-shell.header(study, "Curves")
+shell.header(study, "Curves", "how trials learned")
 if not study.metrics:
-    shell.nothing("show_chart", "No metrics yet", "The study has not said what it measures. This page fills by itself.")
+    empty.nothing("show_chart", "No metrics yet", "The study has not said what it measures. This page fills by itself.")
     st.stop()
 first = shell.objective(study)[0]
 names = sorted(study.metrics, key=lambda name: (name != first, name.startswith("train_")))
+VIEWS = {"best": "Best and the rest", "fit": "Training against validation"}
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-    metric = st.selectbox("Metric", names, key="curves-metric", format_func=plain, width=260)
-    top = st.slider("Best trials as lines", 1, 30, 10, key="curves-top", width=240)
-    log = st.segmented_control("Axis", ["linear", "log"], default="linear", key="curves-axis") == "log"
+    view = st.segmented_control("View", list(VIEWS), default="best", required=True, key="view",
+                                format_func=VIEWS.get, bind="query-params")  # fmt: skip
+    metric = st.selectbox("Metric", names, key="metric", format_func=plain, width=220, bind="query-params",
+                          disabled=view == "fit")  # fmt: skip
+    top = st.slider("Best trials", 1, 30, 10, key="top", width=200, bind="query-params")
+    log = st.segmented_control("Axis", ["linear", "log"], default="linear", required=True, key="axis",
+                               bind="query-params") == "log"  # fmt: skip
     companion = f"train_{metric}"
-    paired = companion in study.metrics and st.toggle("Training data, dotted", key="curves-train")
+    paired = companion in study.metrics and st.toggle("Training, dotted", key="training", bind="query-params")
 shell.live(draw)

@@ -2,78 +2,80 @@
 
 import html
 
+import charts
+import empty
 import pandas as pd
 import reads
 import shell
 import streamlit as st
+import tables
+import trial
 
-from vtune import plots
-from vtune.analysis import best_trials
 from vtune.store.records import StudyRecord
 from vtune.text import duration, plain, short
+
+MOST = 50  # studies listed with their progress
 
 
 def facts(study: StudyRecord) -> None:
     """The figures at the top: done, best, speed, time and troubles."""
     progress = reads.progress(study)
     done, total = progress["done"], progress["total"]
-    silent = study.state == "running" and not progress["alive"]
     left = progress["eta"]
+    trouble = {"Diverged": "diverged", "Stopped early": "stopped", "Failed": "failed"}
     with st.container(horizontal=True):
         st.metric("Trials", f"{done:,} of {total:,}", border=True)
-        st.metric("Best score", short(progress["best_score"]), border=True, help="Of the complete trials.")
+        best = progress["best_trial"]
+        where = "Of the complete trials." if best is None else f"Trial {best}, of the complete ones."
+        st.metric("Best score", short(progress["best_score"]), border=True, help=where)
         st.metric("Trials per second", short(progress["trials_per_second"], 3), border=True)
         if study.state == "running":
             st.metric("Time left", "about " + duration(left) if left is not None else "–", border=True)
         else:
             st.metric("Took", duration(progress["seconds"]), border=True)
-        st.metric("Diverged", f"{progress['diverged']:,}", border=True)
-        st.metric("Stopped early", f"{progress['stopped']:,}", border=True)
-    st.progress(min(1.0, done / total) if total else 0.0)
-    if silent:
-        st.warning(
-            f"Nothing was written for {duration(progress['heartbeat'])}: the process that ran this study may be gone. "
-            "Run it again with resume=True; it goes on where it stopped.",
-            icon=":material/heart_broken:",
-        )
+        for label, state in trouble.items():
+            if progress[state] or state == "diverged":
+                st.metric(label, f"{progress[state]:,}", border=True)
+    if study.state == "running":
+        st.progress(min(1.0, done / total) if total else 0.0)
 
 
 def draw(study: StudyRecord) -> None:
     """The chosen study: facts, history and the best trials."""
-    metric, mode = shell.objective(study)
-    shell.header(study, study.name)
+    objectives = " and ".join(f"{name} {mode}" for name, mode in study.objectives)
     budget = f"{study.trials:,} trials of {study.length}"
-    parts = [study.task, f"{metric} {mode}", study.proposer, study.scheduler or "no scheduler", budget]
-    st.html(
-        "<span style='opacity:.7'>"
-        + " &nbsp;·&nbsp; ".join(html.escape(plain(part)) for part in parts if part)
-        + "</span>"
-    )
+    parts = [study.task, objectives, study.proposer, study.scheduler or "no scheduler", budget]
+    shell.header(study, study.name)
+    st.html("<span class='vtune-sub'>" + " &nbsp;·&nbsp; ".join(html.escape(plain(p)) for p in parts if p) + "</span>")
+    shell.silent(study)
     facts(study)
-    frame = reads.frame(study)
-    if frame.empty:
-        shell.no_trials(study)
+    if not any(reads.progress(study)[state] for state in (*reads.ENDED, "running", "waiting")):
+        empty.no_trials(study)
         return
-    names = reads.hyperparameters(study)
-    shell.chart(plots.history(frame, mode, metric=metric, hover=names[:8], height=360), key="overview-history")
-    best = best_trials(frame, mode, 5)
-    st.subheader("Best trials")
-    if best.empty:
+    charts.pick(reads.figure(study, "history"), "overview-history", "Scores of the trials and the best so far")
+    trial.panel(study)
+    st.subheader("Best trials", anchor=False)
+    best = reads.best(study, 5)
+    if not best:
         st.caption("No trial has a score yet.")
-    else:
-        shell.table(best[["id", "score", *names]])
+        return
+    names = [name for name, _ in study.objectives[1:]]
+    rows = [{"id": t.id, "score": t.score} | {n: t.metrics.get(n) for n in names} | dict(t.config) for t in best]
+    columns = dict.fromkeys(["id", "score", *names, *reads.names(study), *rows[0]])
+    tables.table(pd.DataFrame(rows, columns=list(columns)))
 
 
 def open_study() -> None:
     """Chooses the study of the row that was clicked."""
     rows = st.session_state.studies.selection.rows
     if rows:
-        st.session_state.study = reads.studies()[rows[0]].name
+        st.session_state.study = reads.studies()[rows[0]].id
 
 
 def all_studies() -> None:
     """One row a study; a click opens it."""
-    studies = reads.studies()
+    every = reads.studies()
+    studies = every[:MOST]
     progress = [reads.progress(study) for study in studies]
     table = pd.DataFrame(
         {
@@ -86,7 +88,9 @@ def all_studies() -> None:
             "begun": pd.to_datetime([study.created for study in studies], unit="s", utc=True),
         }
     )
-    st.subheader("All studies")
+    st.subheader("All studies", anchor=False)
+    shown = f"Showing the newest {len(studies):,} of {len(every):,}. " if len(every) > len(studies) else ""
+    st.caption(f"{shown}Select a row to open the study.")
     st.dataframe(
         table,
         hide_index=True,

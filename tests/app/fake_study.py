@@ -120,6 +120,7 @@ class Pretender:
         self.simulated = simulate(trials, evals=evals, seed=seed)
         self.study = writer.create(record(name, trials, evals=evals, objectives=objectives))
         self.clock = self.done = 0
+        self.origin = "gp"
         self.began = time.time() - 30.0
         writer.update(self.study.id, state="running", started=self.began)
 
@@ -155,9 +156,19 @@ class Pretender:
             measurements=Measurements(trial, simulated.steps[index], simulated.values[trial, index]),
         )
 
+    def wishes(self, count: int) -> None:
+        """Finishes `count` trials that came from the queue."""
+        self.origin = "enqueued"
+        self.finish(count)
+        self.origin = "gp"
+
     def end(self, state: str = "complete", error: str | None = None) -> None:
         """Closes the study."""
         self.writer.update(self.study.id, state=state, error=error, report=report(self.done))
+
+    def _admitted(self, ids: np.ndarray) -> list[NewTrial]:
+        queued = self.origin == "enqueued"
+        return [NewTrial(int(i), self.simulated.configs[i], self.origin, int(i) + 1 if queued else None) for i in ids]
 
     def _started(self, ids: np.ndarray) -> np.ndarray:
         return self.began + 2.0 + 1.7 * (ids // LANES) + 0.01 * (ids % LANES)
@@ -187,7 +198,7 @@ class Pretender:
             self.study.id,
             Commit(
                 clock=self.clock,
-                new_trials=[NewTrial(int(i), self.simulated.configs[i], "gp") for i in ids],
+                new_trials=self._admitted(ids),
                 trial_updates=TrialUpdates(
                     id=ids,
                     program=ids % 2,
@@ -197,7 +208,7 @@ class Pretender:
                     **updates,
                 ),
                 measurements=measurements,
-                events=self._origins(ids) if small else [],
+                events=self._origins(ids) if small and self.origin == "gp" else [],
             ),
         )
         self.done += len(ids)

@@ -1,0 +1,55 @@
+"""Figures of `vtune.plots` on a page: in the theme's inks, keeping their zoom; a click on a dot opens its trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from vtune import plots
+
+UNUSED = ["select2d", "lasso2d", "autoScale2d"]
+
+
+def show(figure: go.Figure, key: str, about: str) -> None:
+    """Shows a figure at full width.
+
+    Args:
+      figure: made by `vtune.plots`.
+      key: of the element; the same key keeps zoom and hidden traces when new data arrive.
+      about: what it shows, for those who cannot see it.
+    """
+    _draw(figure, key, about)
+
+
+def pick(figure: go.Figure, key: str, about: str) -> None:
+    """Shows a figure whose dots are trials; a click on one opens it, by putting its number into the URL."""
+
+    def opened() -> None:
+        points = st.session_state[key].selection.points
+        number = next((trial_of(point) for point in points if trial_of(point) is not None), None)
+        if number is not None:
+            st.query_params["trial"] = str(number)
+
+    _draw(figure.update_layout(dragmode="zoom"), key, about, on_select=opened, selection_mode="points")
+
+
+def box(figure: go.Figure, key: str, about: str, boxed: Callable[[], None]) -> None:
+    """Shows a figure into which a box can be drawn; `boxed` is called when one was, or was taken away."""
+    _draw(figure, key, about, on_select=boxed, selection_mode="box")
+
+
+def trial_of(point: Any) -> int | None:
+    """The trial that a selected dot stands for, if it does."""
+    data = point.get("customdata")
+    value = data[0] if isinstance(data, list | tuple) and data else data
+    return int(value) if isinstance(value, int | float) else None
+
+
+def _draw(figure: go.Figure, key: str, about: str, **settings: Any) -> None:
+    ground = st.context.theme.type or "light"
+    figure = plots.themed(figure, ground)
+    config = {"displaylogo": False, "modeBarButtonsToRemove": UNUSED, "displayModeBar": "hover"}
+    st.plotly_chart(figure, theme=None, key=key, config=config, alt=about, **settings)

@@ -1,0 +1,124 @@
+"""Hyperparameters: which of them matter, where the good trials lie, and how they act together."""
+
+import charts
+import empty
+import reads
+import shell
+import streamlit as st
+import tables
+import trial
+
+from vtune.analysis import where_to_look
+from vtune.store.records import StudyRecord
+from vtune.text import plain
+
+VIEWS = {
+    "importance": "Importance",
+    "slices": "Slices",
+    "contour": "Contour",
+    "interactions": "Interactions",
+    "parallel": "Parallel",
+    "rank": "Ranks",
+}
+ENOUGH = 8  # complete trials, before anything can be said
+
+
+def draw(study: StudyRecord) -> None:
+    """The figure that was asked for."""
+    complete = reads.progress(study)["complete"]
+    if complete < ENOUGH:
+        empty.nothing(
+            "hourglass_top" if study.state in ("created", "running") else "inbox",
+            "Too few trials to say",
+            f"{complete} are complete; from {ENOUGH} on this page tells which hyperparameters matter.",
+        )
+        return
+    PARTS[view](study)
+    trial.panel(study)
+
+
+def importance(study: StudyRecord) -> None:
+    """How much of the differences between scores each hyperparameter explains."""
+    explained = {
+        "ped-anova": "What makes the good trials good: how far the best tenth lies from all (PED-ANOVA).",
+        "fanova": "How much of the variance of all scores each explains by itself (fANOVA over a random forest).",
+    }
+    figure = reads.figure(study, "importance", method=method)
+    charts.show(figure, "importance", "Importance of each hyperparameter, with an interval of confidence")
+    st.caption(explained[method])
+    st.subheader("Where the best trials lie", anchor=False)
+    space, mode = reads.space(study), shell.objective(study)[1]
+    told = where_to_look(reads.sample(study), space, mode).rename(columns={"parameter": "hyperparameter"})
+    tables.table(told.drop(columns="end"), wide=["hint"])
+
+
+def slices(study: StudyRecord) -> None:
+    """The score against each hyperparameter."""
+    charts.pick(reads.figure(study, "slices", log=log), "slices", "Score against each hyperparameter")
+    st.caption("Click a dot to open its trial.")
+
+
+def contour(study: StudyRecord) -> None:
+    """The score over two hyperparameters."""
+    if len(names) < 2:
+        empty.nothing("tune", "One hyperparameter only", "A contour needs two: see the slices.")
+        return
+    about = f"Score over {plain(first)} and {plain(second)}"
+    charts.pick(reads.figure(study, "contour", first, second).update_layout(height=560), "contour", about)
+
+
+def interactions(study: StudyRecord) -> None:
+    """Which pairs matter together beyond what each does alone."""
+    if len(names) < 2:
+        empty.nothing("tune", "One hyperparameter only", "Interactions need two: see the slices.")
+        return
+    charts.show(reads.figure(study, "interactions"), "interactions", "Importance of pairs of hyperparameters")
+    st.caption("Share of the variance of scores that a pair explains beyond its two members (fANOVA).")
+
+
+def parallel(study: StudyRecord) -> None:
+    """Every trial as a line across all hyperparameters."""
+    figure = reads.figure(study, "parallel").update_layout(height=520)
+    charts.show(figure, "parallel", "Parallel coordinates of the trials")
+    st.caption("Drag along an axis to keep the trials of that range; drag an axis to move it.")
+
+
+def rank(study: StudyRecord) -> None:
+    """Pairs of hyperparameters, dots coloured by the rank of the score."""
+    chosen = tuple(ranked) if len(ranked) >= 2 else None
+    charts.pick(reads.figure(study, "rank", chosen), "rank", "Pairs of hyperparameters, coloured by rank")
+    st.caption("Click a dot to open its trial.")
+
+
+PARTS = {
+    "importance": importance,
+    "slices": slices,
+    "contour": contour,
+    "interactions": interactions,
+    "parallel": parallel,
+    "rank": rank,
+}
+
+study = shell.chosen()
+names = reads.names(study)
+shell.header(study, "Hyperparameters", "which matter, and where the good ones lie")
+if not names:
+    empty.nothing("tune", "No space", "The study does not say what may vary.")
+    st.stop()
+with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    view = st.segmented_control("View", list(VIEWS), default="importance", required=True, key="view",
+                                format_func=VIEWS.get, bind="query-params")  # fmt: skip
+    if view == "importance":
+        method = st.segmented_control("By", ["ped-anova", "fanova"], default="ped-anova", required=True, key="by",
+                                      bind="query-params")  # fmt: skip
+    if view == "slices":
+        log = st.segmented_control("Score axis", ["linear", "log"], default="linear", required=True, key="axis",
+                                   bind="query-params") == "log"  # fmt: skip
+    if view == "contour" and len(names) > 1:
+        first = st.selectbox("Across", names, key="across", width=180, bind="query-params")
+        others = [name for name in names if name != first]
+        second = st.selectbox("Up", others, key="up", width=180, bind="query-params")
+    if view == "rank":
+        ranked = st.multiselect("Of", names, key="of", max_selections=4, width=420, bind="query-params",
+                                placeholder="the most important ones")  # fmt: skip
+shell.live(draw)
