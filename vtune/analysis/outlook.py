@@ -87,7 +87,7 @@ def room_left(
     rng = np.random.default_rng(seed)
     count = min(max(8, round(TAIL * done)), len(gains) - 1)
     excess = gains[-count:] - gains[-count - 1]
-    shape = np.array([_shape(rng.choice(excess, count)) for _ in range(DRAWS)])[:, None]
+    shape = _shapes(rng.choice(excess, (DRAWS, count)))[:, None]
     beyond = rng.beta(1.0, done, (DRAWS, 1))
     share = (1.0 - rng.random((DRAWS, 1)) ** (1.0 / after)) / beyond
     rare = done / count / (done + 1)
@@ -104,15 +104,15 @@ def room_left(
     return Room(best, expected, float(low[-1]), float(high[-1]), chance, why, after, paths[0], low, high)
 
 
-def _shape(excess: NDArray[np.float64]) -> float:
-    """The shape of a generalised Pareto distribution, never 0: below it the tail ends, above it goes on."""
-    ordered = np.sort(excess)
-    count, mean = len(ordered), float(ordered.mean())
-    lesser = float(ordered @ np.arange(count - 1, -1, -1)) / (count * (count - 1))
-    if mean <= 0 or mean <= 2 * lesser:
-        return -3.0
-    shape = float(np.clip(2.0 - mean / (mean - 2.0 * lesser), -3.0, 0.3))
-    return shape if abs(shape) > 1e-3 else 1e-3
+def _shapes(excess: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The shapes of generalised Pareto distributions of [draws, values], never 0: tails that end are below it."""
+    ordered = np.sort(excess, axis=1)
+    count, mean = ordered.shape[1], ordered.mean(axis=1)
+    lesser = ordered @ np.arange(count - 1, -1, -1, dtype=np.float64) / (count * (count - 1))
+    spread = mean - 2.0 * lesser
+    shape = 2.0 - np.divide(mean, spread, out=np.full(len(mean), np.inf), where=spread > 0)
+    shape = np.clip(shape, -3.0, 0.3)
+    return np.where(np.abs(shape) > 1e-3, shape, 1e-3)
 
 
 @dataclass(frozen=True, slots=True)

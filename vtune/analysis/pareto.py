@@ -133,8 +133,8 @@ def _front(cost: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _costs(values: ArrayLike, modes: Sequence[str]) -> NDArray[np.float64]:
-    found = np.asarray(values, np.float64).reshape(-1, len(modes))
-    return found * _signs(modes)
+    signs = _signs(modes)
+    return np.asarray(values, np.float64).reshape(-1, len(modes)) * signs
 
 
 def _signs(modes: Sequence[str]) -> NDArray[np.float64]:
