@@ -98,10 +98,10 @@ def scores(params, x, y):
     return float(loss), float((jnp.argmax(logits, -1) == y).mean())
 
 
-def legs_of(of, trial):
+def legs_of(of, trial, steps=STEPS):
     """How a trial came to be, from the events of its study alone."""
     events = [event for event in of._reader.events(of.record.id) if event.kind == "copy"]
-    return _legs(of, events, len(events), trial, STEPS)
+    return _legs(of, events, len(events), trial, steps)
 
 
 def _legs(of, events, count, trial, until):

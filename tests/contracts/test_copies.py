@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from contracts.small import OPTIONS, X, Y
+from contracts.small import OPTIONS, SEED, X, Y, curves, legs_of
+from flax import linen as nn
 
 import vtune
 from vtune import nn as vnn
@@ -112,3 +114,74 @@ def test_a_copy_whose_state_would_mean_something_else_is_refused(changes):
     given = [{"lr": 0.01, "width": 8, "activation": "relu", "optimizer": "adam"}] * 2
     with pytest.raises(SchedulerError, match=r"trial 1 cannot go on from a copy of trial 0"):
         vtune.tune(packed(), PACKED, enqueue=given, scheduler=Insisting(**changes), **{**SHORT, "trials": 2})
+
+
+RATE = vtune.Space(lr=vtune.Float(1e-3, 1.0, log=True))
+EITHER = vtune.Space(lr=vtune.Float(1e-3, 1.0, log=True), optimizer=vtune.Choice("sgd", "adam"))
+
+
+class Linear(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(3)(x)
+
+
+def linear(optimizer):
+    return supervised(lambda hp: Linear(), optimizer)
+
+
+def injected(transformation, lr):
+    return optax.inject_hyperparams(transformation)(learning_rate=lr)
+
+
+HELD = {
+    "outside": (RATE, lambda hp: injected(optax.sgd, hp.lr)),
+    "inside": (RATE, lambda hp: injected(optax.sgd, jnp.asarray(hp.lr))),
+    "behind a switch": (EITHER, lambda hp: vopt.switch(hp.optimizer, {
+        "sgd": injected(optax.sgd, jnp.asarray(hp.lr)), "adam": injected(optax.adam, jnp.asarray(hp.lr)),
+    })),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("where", "lanes"),
+    [
+        ("inside", 12), ("behind a switch", 4), *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in [("outside", 12), ("outside", 4), ("inside", 4), ("behind a switch", 12)]
+        ),
+    ],
+)  # fmt: skip
+def test_hyperparameters_that_live_in_the_state_are_those_of_the_copys_own_configuration(where, lanes):
+    space, optimizer = HELD[where]
+    study = vtune.tune(linear(optimizer), space, scheduler=RESTLESS, **{**SHORT, "lanes": lanes})
+    held = [leaf for leaf in study._executor.planner.traced[0].leaves if leaf.resident]
+    assert bool(held) == (where != "outside")
+    changed = [trial for trial, _, source, config in copies(study) if source["lr"] != config["lr"]]
+    assert changed
+    x, y = study.task.data["valid"]
+    for trial in changed[:2]:
+        logits = Linear().apply({"params": trained(study, legs_of(study, trial, SHORT["steps"]))}, x)
+        loss = optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+        assert curves(study).loc[(trial, SHORT["steps"]), "loss"] == pytest.approx(float(loss), rel=1e-3)
+    assert study.verify(2).largest < 2e-4
+
+
+def trained(study, legs):
+    """The params that plain Optax gives along the legs of a trial, its learning rate read anew in each."""
+    key, params, opt, done = vtune.key(SEED, legs[0][1], "init"), None, None, 0
+    x, y = study.task.data["train"]
+    params = Linear().init(key, x[:1])["params"]
+    for until, _, config in legs:
+        tx = (optax.adam if config.get("optimizer") == "adam" else optax.sgd)(config["lr"])
+        opt = tx.init(params) if opt is None else opt
+        while done < until:
+            rows = np.asarray(study.task.indices(key, done, 8))
+
+            def loss(params, rows=rows):
+                logits = Linear().apply({"params": params}, x[rows])
+                return optax.softmax_cross_entropy_with_integer_labels(logits, y[rows]).mean()
+
+            updates, opt = tx.update(jax.grad(loss)(params), opt, params)
+            params, done = optax.apply_updates(params, updates), done + 1
+    return params

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from vtune import rng
 from vtune.errors import TaskError
-from vtune.hyper import plain
+from vtune.hyper import plain, resident
 
 CONTAINERS = (dict, list, tuple, type(None))
 
@@ -27,6 +27,11 @@ class StateLeaf:
     shape: tuple[int, ...]
     dtype: Any
     key_impl: Any = None
+
+    @property
+    def resident(self) -> bool:
+        """Whether it holds a hyperparameter, which a copy has from its own config."""
+        return resident(self.path)
 
     def to_plain(self, value: Any) -> Any:
         """The array that is carried, strongly typed."""

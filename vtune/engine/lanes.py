@@ -267,8 +267,8 @@ class Block:
         if not places or not copied.size:
             return
         leaves, sums = list(self._state[0]), self._state[1]
-        for place, new in zip(places, traced.renewed(self._columns, self._data), strict=True):
-            leaves[place] = jnp.asarray(leaves[place]).at[copied].set(new[copied])
+        for held, new in zip(places, traced.renewed(self._columns, self._data), strict=True):
+            leaves[held] = jnp.asarray(leaves[held]).at[copied].set(new[copied])
         self._state = self._placed((leaves, sums))
 
     def _put(self, lanes: np.ndarray, entries: Sequence[Entry]) -> None:

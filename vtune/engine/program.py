@@ -8,7 +8,7 @@ hyperparameters, step counts and trial ids are arguments, so that it is compiled
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,8 @@ class Traced:
       metrics: names of the measured values.
       leaves: the arrays of one lane's state.
       task: the task seen from one lane.
+      lowered: the program, not compiled yet.
+      renewed: (columns, data) -> the hyperparameters that live in fresh states, [lanes, ...] for each leaf with one.
       seconds: what tracing took, with all that was tried before it.
       lowering_seconds: what tracing and lowering the program itself took.
     """
@@ -65,6 +67,7 @@ class Traced:
     strategy: Strategy
     task: LaneTask
     lowered: Any
+    renewed: Callable[[Any, Any], list[Any]]
     seconds: float
     lowering_seconds: float
 
@@ -169,7 +172,7 @@ def trace(
         with convolutions(strategy.convolutions):
             return _lower(lane, session, data, strategy)
 
-    session, lowered = trace_with_ladder(attempt, exemplar, space, packing)
+    session, (lowered, renewed) = trace_with_ladder(attempt, exemplar, space, packing)
     return Traced(
         exemplar=exemplar,
         guards=session.guards,
@@ -183,6 +186,7 @@ def trace(
         strategy=strategy,
         task=lane,
         lowered=lowered,
+        renewed=renewed,
         seconds=time.perf_counter() - started,
         lowering_seconds=time.perf_counter() - rehearsed,
     )
@@ -201,6 +205,11 @@ def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
         return lane.init(hp, lane.seen(data, replica), lane.trial_key(trial))
 
     init, leaves = traced_once(session.bind(init_lane), column, trial, number, data)
+
+    def renewed(columns: Any, data: Any) -> list[Any]:
+        nobody, first = jnp.zeros(trial.shape, trial.dtype), jnp.uint32(0)
+        new = jax.vmap(lambda row: init(split(row, column), nobody, first, data))(columns)
+        return [values for values, leaf in zip(new, lane.leaves, strict=True) if leaf.resident]
 
     def chunk_of_lane(hp: Any, leaves: Any, sums: Any, row: Any, clock: Any, trial: Any, data: Any) -> Any:
         key, data = lane.trial_key(trial), lane.seen(data, row[REPLICA])
@@ -239,7 +248,9 @@ def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
         def admit() -> Any:
             new = strategy.batch(
                 lambda row, trial, replica: init(split(row, column), trial, replica, data),
-                columns, trials, table[REPLICA],
+                columns,
+                trials,
+                table[REPLICA],
             )
             return [
                 jnp.where(fresh.reshape((-1,) + (1,) * (a.ndim - 1)), a, b) for a, b in zip(new, leaves, strict=True)
@@ -260,7 +271,7 @@ def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
     columns = joined(jax.tree.map(lambda one: np.zeros(lanes, one.dtype), column))
     inputs = (sharding.LANES, sharding.COLUMNS, sharding.WHOLE, sharding.LANES, sharding.WHOLE, sharding.WHOLE)
     whole = sharding.jitted(run, strategy.devices, inputs, sharding.LANES)
-    return whole.lower(state, table, clock, columns, words, data)
+    return whole.lower(state, table, clock, columns, words, data), jax.jit(renewed)
 
 
 def traced_once(function: Any, *arguments: Any) -> tuple[Any, Any]:

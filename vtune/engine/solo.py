@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vtune import rng
-from vtune.hyper import PlainHP
+from vtune.hyper import PlainHP, resident
 from vtune.records import Leg
 from vtune.tasks.base import Run
 from vtune.tasks.budget import Clock, length, next_mark
@@ -55,7 +55,7 @@ def train_alone(
         hp = PlainHP(leg.config)
         key = rng.trial_key(rng.study_key(seed, rng_name), leg.trial, replica)
         fresh = task.init(hp, data, rng.step_key(key, "init"))
-        definition, leaves = jax.tree.structure(fresh), leaves or jax.tree.leaves(fresh)
+        definition, leaves = jax.tree.structure(fresh), _inherited(leaves, fresh)
         step, evaluate = _jitted(task, hp, key, definition)
         whole = length(task, run, leg.config, clock)
         while done < min(leg.until, whole.steps):
@@ -69,6 +69,15 @@ def train_alone(
                 curve.append((done, averages | {name: float(value) for name, value in measured.items()}))
                 since = []
     return curve, jax.tree.unflatten(definition, leaves)
+
+
+def _inherited(leaves: list[Any], fresh: Any) -> list[Any]:
+    """The leaves with which a leg begins: those that the last one left, but for hyperparameters that live there."""
+    new = jax.tree_util.tree_leaves_with_path(fresh)
+    if not leaves:
+        return [leaf for _, leaf in new]
+    pairs = zip(leaves, new, strict=True)
+    return [leaf if resident(jax.tree_util.keystr(path)) else before for before, (path, leaf) in pairs]
 
 
 def _jitted(task: Any, hp: Any, key: Any, definition: Any) -> tuple[Any, Any]:

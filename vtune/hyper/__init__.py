@@ -15,6 +15,7 @@ from vtune.hyper.packed import (
     packed_size,
 )
 from vtune.hyper.packing import Packing, whole_values
+from vtune.hyper.residents import resident
 from vtune.hyper.scalar import Hyper, StaleHyperError, plain
 from vtune.hyper.session import Demotion, Session
 from vtune.hyper.text import HyperStr
@@ -43,6 +44,7 @@ __all__ = [
     "packed_size",
     "plain",
     "refuse_pins",
+    "resident",
     "trace_with_ladder",
     "whole_values",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from vtune.errors import ArgumentError
-from vtune.hyper import keep_choice, plain
+from vtune.hyper import keep_choice, plain, resident
 from vtune.optim.branches import branches
 
 
@@ -20,22 +20,27 @@ class SwitchState(NamedTuple):
 
     Attributes:
       slots: buffers that the transformations share: for each shape and dtype as many as the one that has most of them.
+      hyperparams: the same for hyperparameters that live in their states, as with `optax.inject_hyperparams`.
     """
 
     slots: tuple[jax.Array, ...]
+    hyperparams: tuple[jax.Array, ...] = ()
 
 
 class _Slots:
     """Which buffer holds which leaf of the state of each transformation."""
 
     def __init__(self, states: Sequence[Any]):
-        flat = [jax.tree.flatten(state) for state in states]
+        flat = [jax.tree_util.tree_flatten_with_path(state) for state in states]
         self.definitions = [definition for _, definition in flat]
-        owned = [[(leaf.shape, leaf.dtype) for leaf in leaves] for leaves, _ in flat]
+        owned = [
+            [(leaf.shape, leaf.dtype, resident(jax.tree_util.keystr(path))) for path, leaf in leaves]
+            for leaves, _ in flat
+        ]
         most: Counter[Any] = Counter()
         for kinds in owned:
             most |= Counter(kinds)
-        self.kinds = list(most.elements())
+        self.kinds = sorted(most.elements(), key=lambda kind: kind[-1])
         self.places = [self._places(kinds) for kinds in owned]
 
     def _places(self, kinds: Sequence[Any]) -> list[int]:
@@ -44,22 +49,27 @@ class _Slots:
             free.setdefault(kind, []).append(place)
         return [free[kind].pop(0) for kind in kinds]
 
-    def read(self, branch: int, slots: Sequence[Any]) -> Any:
+    def read(self, branch: int, shared: SwitchState) -> Any:
         """The state of a transformation."""
+        slots = [*shared.slots, *shared.hyperparams]
         leaves = [slots[place] for place in self.places[branch]]
         return jax.tree.unflatten(self.definitions[branch], leaves)
 
-    def write(self, branch: int, slots: Sequence[Any], state: Any) -> tuple[Any, ...]:
-        """The slots with the state of a transformation in its places."""
-        written = list(slots)
+    def write(self, branch: int, shared: SwitchState, state: Any) -> SwitchState:
+        """The shared state with that of a transformation in its places."""
+        written = [*shared.slots, *shared.hyperparams]
         leaves, _ = jax.tree.flatten(state)
         for place, leaf in zip(self.places[branch], leaves, strict=True):
             written[place] = leaf
-        return tuple(map(_as, written, [dtype for _, dtype in self.kinds]))
+        return self._state(map(_as, written, [dtype for _, dtype, _ in self.kinds]))
 
-    def empty(self) -> list[jax.Array]:
-        """Buffers that no transformation has written to."""
-        return [jax.lax.full(shape, 0, dtype) for shape, dtype in self.kinds]
+    def empty(self) -> SwitchState:
+        """What no transformation has written to."""
+        return self._state(jax.lax.full(shape, 0, dtype) for shape, dtype, _ in self.kinds)
+
+    def _state(self, slots: Iterable[Any]) -> SwitchState:
+        first, flat = sum(not lives for *_, lives in self.kinds), tuple(slots)
+        return SwitchState(flat[:first], flat[first:])
 
 
 def _as(leaf: Any, dtype: Any) -> Any:
@@ -120,29 +130,30 @@ def _switched(
     def init(params: Any) -> SwitchState:
         shared = slots_for(params)
 
-        def initial(branch: int) -> Callable[[], tuple[Any, ...]]:
+        def initial(branch: int) -> Callable[[], SwitchState]:
             return lambda: shared.write(branch, shared.empty(), plain(transformations[branch].init(params)))
 
-        return SwitchState(jax.lax.switch(index, [initial(branch) for branch in range(len(transformations))]))
+        state: SwitchState = jax.lax.switch(index, [initial(branch) for branch in range(len(transformations))])
+        return state
 
     def update(updates: Any, state: SwitchState, params: Any = None, **extra: Any) -> tuple[Any, SwitchState]:
         shared = slots_for(updates if params is None else params)
 
         def updated(branch: int) -> tuple[Any, Any]:
-            given = shared.read(branch, state.slots)
+            given = shared.read(branch, state)
             return plain(transformations[branch].update(updates, given, params, **extra))
 
         results = [jax.eval_shape(lambda branch=branch: updated(branch)[0]) for branch in range(len(transformations))]
         dtypes = jax.tree.map(lambda *leaves: jnp.result_type(*[leaf.dtype for leaf in leaves]), *results)
 
-        def alike(branch: int) -> Callable[[], tuple[Any, tuple[Any, ...]]]:
-            def result() -> tuple[Any, tuple[Any, ...]]:
+        def alike(branch: int) -> Callable[[], tuple[Any, SwitchState]]:
+            def result() -> tuple[Any, SwitchState]:
                 own, after = updated(branch)
-                return jax.tree.map(_as, own, dtypes), shared.write(branch, state.slots, after)
+                return jax.tree.map(_as, own, dtypes), shared.write(branch, state, after)
 
             return result
 
-        own, slots = jax.lax.switch(index, [alike(branch) for branch in range(len(transformations))])
-        return own, SwitchState(slots)
+        found: tuple[Any, SwitchState] = jax.lax.switch(index, [alike(each) for each in range(len(transformations))])
+        return found
 
     return optax.GradientTransformationExtraArgs(init, update)
