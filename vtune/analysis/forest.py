@@ -121,17 +121,22 @@ class Forest:
         Choices are ordered by their mean cost: the best of all ways to divide them is then a cut (W. Fisher, 1958).
 
         Args:
-          size: [nodes, hyperparameters, cells]
+          size: [nodes, hyperparameters, cells]; reordered in place, as is the next.
           total: likewise.
 
         Returns:
           Of each node: mean cost, gain (negative where none is allowed), hyperparameter, cut, order of its cells
           [nodes, cells].
         """
-        order = np.broadcast_to(np.arange(self._width), size.shape).copy()
-        means = np.divide(total, size, out=np.full_like(total, np.inf), where=size > 0)
-        order[:, self._unordered] = np.argsort(means[:, self._unordered], axis=2, kind="stable")
-        ahead, cost = (np.cumsum(np.take_along_axis(each, order, axis=2), axis=2) for each in (size, total))
+        order = np.broadcast_to(np.arange(self._width), (len(size), len(self._weights), self._width))
+        if self._unordered:
+            among, sums = size[:, self._unordered], total[:, self._unordered]
+            means = np.divide(sums, among, out=np.full_like(sums, np.inf), where=among > 0)
+            order = order.copy()
+            order[:, self._unordered] = chosen = np.argsort(means, axis=2, kind="stable")
+            size[:, self._unordered] = np.take_along_axis(among, chosen, axis=2)
+            total[:, self._unordered] = np.take_along_axis(sums, chosen, axis=2)
+        ahead, cost = np.cumsum(size, axis=2), np.cumsum(total, axis=2)
         size_all, cost_all = ahead[:, :1, -1:], cost[:, :1, -1:]
         behind = size_all - ahead
         allowed = (ahead >= LEAF) & (behind >= LEAF)
