@@ -65,9 +65,9 @@ class Bayes:
             self._hand_over(known.state())
         return self._model.ask(n, pending)
 
-    def tell(self, configs: Sequence[Config], scores: Any, steps: Any = None) -> None:
-        """Learns scores, of trials that were stopped after some steps too; see `Proposer.tell`."""
-        self._model.tell(configs, scores, steps)
+    def tell(self, configs: Sequence[Config], scores: Any, steps: Any = None, excess: Any = None) -> None:
+        """Learns scores, of trials that were stopped or that exceed what is allowed too; see `Proposer.tell`."""
+        self._model.tell(configs, scores, steps, excess)
         self._told += len(configs)
         if len(configs):
             self._objectives = int(np.size(scores)) // len(configs)

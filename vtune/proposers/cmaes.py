@@ -79,13 +79,13 @@ class CMAES:
         self._asked += len(rest)
         return self.space.from_unit(np.concatenate([rows, rest]))
 
-    def tell(self, configs: Sequence[Config], scores: Any, steps: Any = None) -> None:
-        """Learns scores, of trials that were stopped after some steps too; see `Proposer.tell`.
+    def tell(self, configs: Sequence[Config], scores: Any, steps: Any = None, excess: Any = None) -> None:
+        """Learns scores, of trials that were stopped or that exceed what is allowed too; see `Proposer.tell`.
 
         Configurations of others are not proposed again; those told before the first `ask` say where the search begins.
         """
         before = len(self._history)
-        self._history.tell(configs, scores, steps)
+        self._history.tell(configs, scores, steps, excess)
         for row, key in enumerate(keys(self._history.unit[before:]), start=before):
             self._row[key] = row
             number = self._waiting.pop(key, None)
@@ -184,12 +184,14 @@ class CMAES:
         rows = [row for *_, row in filling]
         configs = self.space.from_unit(self._history.unit[rows])
         steps = self._history.steps[rows]
-        told.tell(configs, self._history.scores[rows], None if np.isnan(steps).any() else steps)
+        told.tell(
+            configs, self._history.scores[rows], None if np.isnan(steps).any() else steps, self._history.excess[rows]
+        )
         order = standing(told)
         place = {key: rank for rank, key in enumerate(keys(told.unit[order]))}
         ranks = [place[key] for key in keys(told.unit)]
         run.record.filling = []
-        if np.ptp(told.losses, axis=0).any() or len(set(told.diverged.tolist())) == 2:
+        if np.ptp(told.losses, axis=0).any() or len(set(zip(told.diverged, told.allowed, strict=True))) > 1:
             run.advance([filling[i][0] for i in np.argsort(ranks, kind="stable").tolist()])
         else:
             for number, *_ in filling:

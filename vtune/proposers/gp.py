@@ -95,7 +95,8 @@ class GP:
           A dict for each: "model" is "gp" or "prior" (drawn without a look at scores). Those of the model have "mean"
           and "deviation", what it expects of the score (lists, for several objectives); "gain", the improvement that it
           expected of the config beside those chosen before, in deviations of the scores as it sees them; and "parents",
-          the told trial that it is near, counted from 0 in the order of telling, if it started from one.
+          the told trial that it is near, counted from 0 in the order of telling, if it started from one. Under
+          constraints on results "allowed" is the probability that it keeps to them.
         """
         return [dict(origin) for origin in self._origins]
 
@@ -117,9 +118,9 @@ class GP:
         rng = self._generator()
         return self._search.promise(self._history, Fresh(self._history, np.empty((0, self.space.dim)), rng), rng)
 
-    def tell(self, configs: Sequence[Config], scores: Any, steps: Any = None) -> None:
-        """Learns scores, of trials that were stopped after some steps too; see `Proposer.tell`."""
-        self._history.tell(configs, scores, steps)
+    def tell(self, configs: Sequence[Config], scores: Any, steps: Any = None, excess: Any = None) -> None:
+        """Learns scores, of trials that were stopped or that exceed what is allowed too; see `Proposer.tell`."""
+        self._history.tell(configs, scores, steps, excess)
 
     def state(self) -> dict[str, Any]:
         """What was told and how much was asked for, and the arguments that proposals depend on."""

@@ -61,7 +61,7 @@ class History:
     def __init__(self, space: Space) -> None:
         self.space = space
         self._count = 0
-        self._rows = np.empty((0, space.dim + 2))
+        self._rows = np.empty((0, space.dim + 3))
         self._keys: dict[bytes, int] = {}
         self._segments: list[str] = []
 
@@ -71,7 +71,7 @@ class History:
     @property
     def objectives(self) -> int:
         """Scores a row; 1 until the first telling."""
-        return self._rows.shape[1] - self.space.dim - 1
+        return self._rows.shape[1] - self.space.dim - 2
 
     @property
     def unit(self) -> np.ndarray:
@@ -81,12 +81,22 @@ class History:
     @property
     def scores(self) -> np.ndarray:
         """Scores as told, float64 [n, objectives], lower is better; not finite where a trial diverged."""
-        return self._view(slice(self.space.dim, -1))
+        return self._view(slice(self.space.dim, -2))
 
     @property
     def steps(self) -> np.ndarray:
         """Steps after which a score was measured, float64 [n]; NaN where nobody said."""
+        return self._view(-2)
+
+    @property
+    def excess(self) -> np.ndarray:
+        """By how much rows exceed what is allowed, float64 [n]; at most 0 where they do not, NaN where nobody said."""
         return self._view(-1)
+
+    @property
+    def allowed(self) -> np.ndarray:
+        """Which rows keep to what is allowed, for all that is known, bool [n]."""
+        return ~(self.excess > 0)
 
     @property
     def diverged(self) -> np.ndarray:
@@ -112,13 +122,14 @@ class History:
         """Whether each row [m, dim] that `encode` gave was told -> bool [m]."""
         return np.array([key in self._keys for key in keys(rows)], dtype=bool)
 
-    def tell(self, configs: Sequence[Config], scores: Any, steps: Any = None) -> None:
+    def tell(self, configs: Sequence[Config], scores: Any, steps: Any = None, excess: Any = None) -> None:
         """Takes up scores.
 
         Args:
           configs: n configs of the space.
           scores: [n] or [n, objectives], lower is better; not finite for a trial that diverged.
           steps: [n], the optimizer steps after which each score was measured; None if all have their full budget.
+          excess: [n], by how much each exceeds what is allowed, at most 0 if it keeps to it; None without a constraint.
 
         Raises:
           ArgumentError: scores or steps that do not fit the configs or what was told before.
@@ -127,15 +138,16 @@ class History:
         values = check_told(configs, scores)
         values = values[:, None] if values.ndim == 1 else values
         done = self._checked_steps(steps, len(values))
+        over = _checked_excess(excess, len(values))
         if not len(values):
             return
         if not self._count:
-            self._rows = np.empty((0, self.space.dim + values.shape[1] + 1))
+            self._rows = np.empty((0, self.space.dim + values.shape[1] + 2))
         if values.shape[1] != self.objectives:
             raise ArgumentError(
                 f"scores must have {self.objectives} objectives, as those told before; got {values.shape[1]}"
             )
-        self._append(np.concatenate([self.encode(configs), values, done[:, None]], axis=1))
+        self._append(np.concatenate([self.encode(configs), values, done[:, None], over[:, None]], axis=1))
 
     def padded(self, rows: np.ndarray | None = None) -> Padded:
         """Rows of the history, padded to a rung of the ladder.
@@ -156,12 +168,14 @@ class History:
         """All rows as JSON values: little-endian float64 in base64, a segment of rows a string."""
         full = self._count // _SEGMENT
         for segment in range(len(self._segments), full):
-            self._segments.append(_packed(self._rows[segment * _SEGMENT : (segment + 1) * _SEGMENT]))
-        tail = self._rows[full * _SEGMENT : self._count]
+            self._segments.append(_packed(self._rows[segment * _SEGMENT : (segment + 1) * _SEGMENT, :-1]))
+        tail = self._rows[full * _SEGMENT : self._count, :-1]
+        constrained = {} if np.isnan(self.excess).all() else {"excess": _packed(self.excess)}
         return {
             "names": list(self.space.names),
             "objectives": self.objectives,
             "rows": self._segments + ([_packed(tail)] if len(tail) else []),
+            **constrained,
         }
 
     def restore(self, state: Any) -> None:
@@ -175,11 +189,12 @@ class History:
             raise ProposerError(f"{must}; got {state!r}")
         try:
             width = self.space.dim + int(state["objectives"]) + 1
-            parts = [np.frombuffer(base64.b64decode(text, validate=True), "<f8") for text in state["rows"]]
-            rows = np.concatenate([np.empty(0), *parts]).reshape(-1, width).astype(np.float64)
+            rows = np.concatenate([np.empty(0), *map(_unpacked, state["rows"])]).reshape(-1, width).astype(np.float64)
+            excess = _unpacked(state["excess"]) if "excess" in state else np.full(len(rows), np.nan)
+            rows = np.concatenate([rows, excess.reshape(len(rows), 1)], axis=1)
         except (KeyError, TypeError, ValueError) as error:
             raise ProposerError(f"{must}; got one that cannot be read ({error})") from None
-        self._count, self._rows, self._keys, self._segments = 0, np.empty((0, width)), {}, []
+        self._count, self._rows, self._keys, self._segments = 0, np.empty((0, width + 1)), {}, []
         self._append(rows)
 
     def _view(self, columns: Any) -> np.ndarray:
@@ -228,6 +243,22 @@ def keys(rows: np.ndarray) -> list[bytes]:
     data = np.ascontiguousarray(np.round(rows, _DIGITS) + 0.0).tobytes()
     width = rows.shape[1] * rows.itemsize
     return [data[start : start + width] for start in range(0, len(data), width)]
+
+
+def _checked_excess(excess: Any, n: int) -> np.ndarray:
+    if excess is None:
+        return np.full(n, np.nan)
+    try:
+        over = np.asarray(excess, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"excess must be numbers, at most 0 for what is allowed; got {excess!r}") from None
+    if over.shape != (n,):
+        raise ArgumentError(f"excess must be one number for each of the {n} configs; got shape {list(over.shape)}")
+    return over
+
+
+def _unpacked(text: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text, validate=True), "<f8")
 
 
 def _packed(rows: np.ndarray) -> str:

@@ -21,7 +21,8 @@ def standing(history: History) -> np.ndarray:
     went on share the places that they held there, in the order of what they did later; of a trial without a score at
     that step it is only known that it was kept, so it stands before those stopped. So scores are compared at equal
     steps only, and every trial has its say, where BOHB (Falkner et al., 2018) keeps to the scores of one step.
-    Trials that diverged come last.
+    Trials that exceed what is allowed follow those that keep to it, by how much (Deb, 2000); those that diverged come
+    last.
 
     Args:
       history: what was told.
@@ -38,6 +39,15 @@ def standing(history: History) -> np.ndarray:
       >>> [int(history.unit[row, 0] * 10) for row in standing(history)]
       [4, 2, 3, 1]
     """
+    rows = by_scores(history)
+    over = np.where(history.diverged, np.inf, history.excess)[rows]
+    exceeding = np.flatnonzero(over > 0)
+    exceeding = exceeding[np.argsort(over[exceeding], kind="stable")]
+    return np.concatenate([rows[~(over > 0)], rows[exceeding]])
+
+
+def by_scores(history: History) -> np.ndarray:
+    """The rows of `standing` from best to worst whatever is allowed."""
     losses, broken = history.losses, np.flatnonzero(history.diverged)
     steps = np.where(np.isnan(history.steps), np.inf, history.steps)
     if (steps == np.inf).all():

@@ -85,7 +85,7 @@ class TPE:
         self._asked += len(self._origins)
         return self.space.from_unit(np.concatenate([rows, rest]))
 
-    def tell(self, configs: Sequence[Config], scores: Any, steps: Any = None) -> None:
+    def tell(self, configs: Sequence[Config], scores: Any, steps: Any = None, excess: Any = None) -> None:
         """Learns scores; see `Proposer.tell`.
 
         Args:
@@ -93,8 +93,10 @@ class TPE:
           scores: [n], or [n, objectives]; lower is better, NaN for a trial that diverged.
           steps: [n], the steps after which each had its score, for trials that may have been stopped early; a config
             that is told again at a later step is the same trial. None if all had their full budget.
+          excess: [n], by how much each exceeds what is allowed, at most 0 if it keeps to it; such that do are good
+            before any that do not. None without constraints on results.
         """
-        self._history.tell(configs, scores, steps)
+        self._history.tell(configs, scores, steps, excess)
 
     def origins(self) -> list[dict[str, Any]]:
         """Where each config of the last `ask` came from.
@@ -184,7 +186,8 @@ class TPE:
 
     def _telling(self) -> bool:
         """Whether any told trial is better than another."""
-        return bool(np.ptp(self._history.losses, axis=0).any()) or len(set(self._history.diverged.tolist())) == 2
+        kinds = set(zip(self._history.diverged.tolist(), self._history.allowed.tolist(), strict=True))
+        return bool(np.ptp(self._history.losses, axis=0).any()) or len(kinds) > 1
 
     def _order(self) -> np.ndarray:
         """Told trials from best to worst."""

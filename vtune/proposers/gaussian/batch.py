@@ -57,18 +57,31 @@ class Scale(NamedTuple):
 
 
 def loss(values: jax.Array, scale: Scale) -> jax.Array:
-    """Values of the objectives -> one loss under each draw, whose minimum over points measures hypervolume.
+    """Values of the processes -> one loss under each draw, whose minimum over points measures hypervolume.
 
     For one objective it is the value itself. For several it is a random hypervolume scalarisation (Golovin and Zhang,
     2020), whose mean over rays is the volume that points dominate.
 
+    A process beyond the objectives says what exceeds the allowed: where its draw is above 0, the loss is beyond all
+    that is allowed, so that an improvement counts by its probability of being allowed (as in Gardner et al., 2014, and
+    for Thompson sampling in Eriksson and Poloczek, 2021).
+
     Args:
-      values: [objectives, ..., draws].
-      scale: how they count.
+      values: [processes, ..., draws].
+      scale: how the objectives count.
     """
-    shape = (len(values), *(1,) * (values.ndim - 2), -1)
-    share = jnp.min((scale.reference.reshape(shape) - values) / scale.rays.reshape(shape), axis=0)
-    return -jnp.sign(share) * jnp.abs(share) ** len(values)
+    objectives = len(scale.reference)
+    shape = (objectives, *(1,) * (values.ndim - 2), -1)
+    share = jnp.min((scale.reference.reshape(shape) - values[:objectives]) / scale.rays.reshape(shape), axis=0)
+    worth = -jnp.sign(share) * jnp.abs(share) ** objectives
+    if len(values) == objectives:
+        return worth
+    return jnp.where(values[-1] > 0, forbidden(objectives) + values[-1], worth)
+
+
+def forbidden(objectives: int) -> float:
+    """A loss that nothing has that is allowed."""
+    return 10.0**objectives
 
 
 @partial(jax.jit, static_argnames=("paths",))

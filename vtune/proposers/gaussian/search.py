@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import ndtr
 
 from vtune.proposers.fresh import Fresh
 from vtune.proposers.gaussian import batch, draws
@@ -98,23 +99,27 @@ class Search:
                 rows, origins = np.concatenate([rows, found.rows]), origins + found.origins
         return Found(rows, origins)
 
-    def promise(self, history: History, fresh: Fresh, rng: np.random.Generator) -> tuple[float, float]:
+    def promise(self, history: History, fresh: Fresh, rng: np.random.Generator) -> tuple[float, float] | None:
         """How much lower than the best row the lowest point of a draw is, in scores: mean and deviation over draws."""
         with double():
             learned = learn(history, self._features, rng)
             sight = self._look(learned, fresh, rng)
         lowest = np.minimum(sight.best, sight.losses[sight.free].min(axis=0, initial=np.inf))
-        gain = learned.warps[0].inverse(sight.best) - learned.warps[0].inverse(lowest)
+        allowed = sight.best < batch.forbidden(1)
+        best, lowest = sight.best[allowed], np.minimum(lowest, sight.best)[allowed]
+        if not allowed.any():
+            return None
+        gain = learned.warps[0].inverse(best) - learned.warps[0].inverse(lowest)
         return float(gain.mean()), float(gain.std())
 
     def _look(self, learned: Learned, fresh: Fresh, rng: np.random.Generator) -> Sight:
-        features, space, objectives = self._features, self._space, len(learned.y)
+        features, space, objectives = self._features, self._space, len(learned.warps)
         drawn = candidates(space, learned.unit, self._weights(learned), rng)
         points = space.snap(drawn.points)
         rays = np.abs(rng.standard_normal((objectives, DRAWS)))
         worst = np.array([warp.values.max() for warp in learned.warps]) if objectives > 1 else np.zeros(1)
         scale = batch.Scale(worst, rays / np.linalg.norm(rays, axis=0))
-        base = draws.base(rng, objectives, DRAWS, WAVES, features.width, len(learned.x))
+        base = draws.base(rng, len(learned.y), DRAWS, WAVES, features.width, len(learned.x))
         explored = batch.explore(
             learned.x, learned.y, learned.real, features.group, learned.hyper, base, scale,
             features.embed(points), features.movable(points), features.spread(drawn.reach), PATHS,
@@ -146,13 +151,15 @@ class Search:
         chosen = np.asarray(picked.order)[:n]
         means, deviations = np.asarray(picked.mean)[:, :n], np.asarray(picked.deviation)[:, :n]
         parents = [[int(learned.order[place])] if place >= 0 else [] for place in sight.parent[chosen].tolist()]
-        expected = [_in_scores(*each) for each in zip(learned.warps, means, deviations, strict=True)]
+        expected = [_in_scores(*each) for each in zip(learned.warps, means, deviations, strict=False)]
         mean, deviation = (np.stack(part, axis=-1) for part in zip(*expected, strict=True))
         if len(expected) == 1:
             mean, deviation = mean[:, 0], deviation[:, 0]
-        columns = mean.tolist(), deviation.tolist(), np.asarray(picked.gain)[:n].tolist(), parents
-        names = "mean", "deviation", "gain", "parents"
-        origins = [{"model": "gp", **dict(zip(names, row, strict=True))} for row in zip(*columns, strict=True)]
+        columns = {"mean": mean, "deviation": deviation, "gain": np.asarray(picked.gain)[:n]}
+        if len(means) > len(learned.warps):
+            columns["allowed"] = ndtr(-means[-1] / deviations[-1])
+        told = zip(*(column.tolist() for column in columns.values()), parents, strict=True)
+        origins = [{"model": "gp", **dict(zip((*columns, "parents"), row, strict=True))} for row in told]
         return Found(sight.points[chosen], origins)
 
     def _weights(self, learned: Learned) -> np.ndarray:
