@@ -129,9 +129,10 @@ def read(folder: Path, detail: Mapping[str, Any]) -> list[Point]:
         raise ValueError("its bits are not those that were written")
     points = []
     for place, group in enumerate(detail["groups"]):
-        *leaves, sums = [tree[str(place)][name] for name in names[str(place)]]
+        leaves = [tree[str(place)][name] for name in names[str(place)]]
         for row, (trial, done) in enumerate(group["trials"]):
-            points.append(Point(trial, done, [np.array(leaf[row]) for leaf in leaves], np.array(sums[row])))
+            own = [np.array(leaf[row]) for leaf in leaves]
+            points.append(Point(trial, done, *((own[:-1], own[-1]) if group["sums"] else (own, None))))
     return points
 
 
@@ -159,15 +160,15 @@ def _write(folder: Path, clock: int, points: Sequence[Point]) -> dict[str, Any]:
 
     groups: dict[tuple[Any, ...], list[Point]] = {}
     for point in points:
-        alike = tuple((leaf.shape, str(leaf.dtype)) for leaf in point.state)
+        alike = (point.sums is None, *((leaf.shape, str(leaf.dtype)) for leaf in point.state))
         groups.setdefault(alike, []).append(point)
     tree, told = {}, []
-    shape = next((point.sums.shape for point in points if point.sums is not None), (1,))
     for place, group in enumerate(groups.values()):
-        leaves = [np.stack(leaf) for leaf in zip(*(point.state for point in group), strict=True)]
-        leaves.append(np.stack([np.zeros(shape, np.float32) if p.sums is None else p.sums for p in group]))
+        rows = [point.state if point.sums is None else [*point.state, point.sums] for point in group]
+        leaves = [np.stack(leaf) for leaf in zip(*rows, strict=True)]
         tree[str(place)] = dict(zip(_names(len(leaves)), leaves, strict=True))
-        told.append({"leaves": len(leaves), "trials": [[point.trial, point.done] for point in group]})
+        trials, sums = [[point.trial, point.done] for point in group], group[0].sums is not None
+        told.append({"leaves": len(leaves), "sums": sums, "trials": trials})
     name = f"{PREFIX}{clock}"
     folder.mkdir(parents=True, exist_ok=True)
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as files:

@@ -184,7 +184,7 @@ class Study(SavedStudy):
             try:
                 executor = self._prepare(display, interrupts)
                 loop = self._loop(executor, display, interrupts)
-                self._writer.update(self._study, state="running", started=time.time())
+                self._writer.update(self._study, state="running", started=time.time(), error=None)
                 loop.run()
                 self._reruns = self._rerun(loop, executor)
                 loop.save(state="complete")

@@ -3,12 +3,13 @@
 Run as a script, in a process of its own: it imports vtune once and forks a child for every run, before JAX has started.
 A child is killed at a random time, or at the n-th of the moments at which it changes a file: an SQL statement that
 writes, a commit, an opened, renamed or removed file. `python tests/faults/kills.py FOLDER KILLS SEED [SCENARIO...]`
-prints one JSON object a scenario.
+prints one JSON object a scenario: those of `FAST` if none is named, all of them for "all".
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 import os
 import random
@@ -20,8 +21,6 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-import orbax.checkpoint  # noqa: F401  (once, before children are forked)
 from sqlalchemy.event import listen
 from sqlalchemy.pool import Pool
 
@@ -30,7 +29,8 @@ import vtune.study
 from vtune import schedulers
 from vtune.snapshots import Snapshots
 
-TRIALS, STEPS, PER_CHAIN = 14, 6, 4
+TRIALS, STEPS, PER_CHAIN = 14, 6, 5
+BEFORE_THE_FORK = ("orbax.checkpoint", "scipy.stats", "scipy.optimize", "optuna", "pandas")
 SPACE = vtune.Space(
     lr=vtune.Float(1e-3, 1.0, log=True), shape=vtune.Choice("round", "long"), noise=vtune.Float(0.0, 0.1)
 )
@@ -68,13 +68,25 @@ def _scheduler(name):
     return given.get(name, name)
 
 
-SCENARIOS = {
-    **{name: {"proposer": name} for name in vtune.proposers.names()},
-    **{f"{name}, tpe": {"scheduler": name, "proposer": "tpe"} for name in [*schedulers.names(), "asha, promoting"]},
-    "seeds": {"proposer": "tpe", "scheduler": "asha", "seeds": 2},
-    "epochs": {"scheduler": "asha", "eval_every": 4},
+FAST = {
+    "random": {"proposer": "random"},
+    "tpe": {"proposer": "tpe"},
+    "sobol, successive-halving": {"proposer": "sobol", "scheduler": "successive-halving"},
+    "grid, asha out of step": {"proposer": "grid", "scheduler": "asha", "eval_every": 4},
+    "tpe, pbt": {"proposer": "tpe", "scheduler": "pbt"},
+    "tpe, hyperband, seeds": {"proposer": "tpe", "scheduler": "hyperband", "seeds": 2},
+    "bayes, median": {"proposer": "bayes", "scheduler": "median"},
+    "cmaes, patience": {"proposer": "cmaes", "scheduler": "patience"},
+    "optuna, threshold": {"proposer": "optuna", "scheduler": "threshold"},
+    "gp, asha promoting": {"proposer": "gp", "scheduler": "asha, promoting"},
 }
-"""Every proposer without a scheduler, every scheduler with a proposer that learns, and what else changes the order."""
+"""Every proposer and every scheduler once."""
+SCENARIOS = FAST | {
+    f"{proposer}, {scheduler}": {"proposer": proposer, "scheduler": scheduler}
+    for proposer in vtune.proposers.names()
+    for scheduler in [None, *schedulers.names(), "asha, promoting"]
+}
+"""Every pair of them besides."""
 
 
 def study(scenario, store, snapshots=False):
@@ -212,7 +224,7 @@ def difference(whole, found):
 
 def main(folder, kills, seed, names):
     """Spreads kills over scenarios."""
-    names = names or list(SCENARIOS)
+    names = list(SCENARIOS) if names == ["all"] else names or list(FAST)
     random_of = random.Random(seed)
     for place, name in enumerate(names):
         share = kills // len(names) + (place < kills % len(names))
@@ -220,5 +232,6 @@ def main(folder, kills, seed, names):
 
 
 if __name__ == "__main__":
-    np.seterr(all="ignore")
+    for module in BEFORE_THE_FORK:
+        importlib.import_module(module)
     main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])

@@ -1,6 +1,9 @@
 """The kinds of faults that tests try, each with the promise that it is aimed at: the rows of the table in the docs."""
 
 KINDS: dict[str, str] = {
+    "kill": "A study that is killed at any time goes on, and ends with the same trials, curves and counts, bit for bit",
+    "damaged snapshot": "A snapshot that is missing or damaged only makes a resume take longer",
+    "fault in the program": "What goes wrong in a task, a proposer or a scheduler is named, and loses nothing measured",
     "corruption": "A store with bytes changed or cut off is reported, and what can be read is salvaged",
     "full disk": "A full disk is a clear error: what was committed stays, and the study goes on when there is room",
     "killed write": "A commit is whole or absent, whatever is killed and when",

@@ -1,0 +1,115 @@
+"""A resumed study compares what it trains again with what it stored, and refuses what is not the same study."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from contracts.small import curves, study, task
+from test_snapshots import interrupted
+
+import vtune
+from vtune.engine.lanes import Block
+from vtune.errors import Interrupted, ReplayError, StoreError
+from vtune.schedulers import PBT
+
+
+@pytest.mark.parametrize(("scheduler", "after"), [(None, 3), (PBT(interval=3), 7)])
+def test_a_difference_is_named(tmp_path, monkeypatch, scheduler, after):
+    kept = {"store": tmp_path / "s.db", "name": "x", "resume": True, "scheduler": scheduler}
+    monkeypatch.setattr("vtune.snapshots.Snapshots.begin", lambda *ignored: None)
+    monkeypatch.setattr("vtune.executors.local.SLICE_SECONDS", 0.0)
+    interrupted(monkeypatch, after, **kept)
+    half = vtune.load(tmp_path / "s.db", "x")
+    frame, rows = half.frame(), half.curves()
+    open_trials = frame[frame["state"].isin(["running", "waiting"])]["id"]
+    first = rows[rows["trial"].isin(open_trials)].sort_values(["step", "trial"]).iloc[0]
+    trial, step, column = int(first["trial"]), int(first["step"]), half.record.metrics.index("loss")
+    with sqlite3.connect(tmp_path / "s.db") as connection:
+        change = f"UPDATE curves_1 SET m{column} = m{column} + 1 WHERE trial = {trial} AND step = {step}"
+        assert connection.execute(change).rowcount == 1
+    with pytest.raises(ReplayError) as raised:
+        study(**kept)
+    said = f"trial {trial} must measure again what is stored: loss after step {step} was "
+    assert str(raised.value).startswith(said)
+    assert f"is now {float(first['loss'])!r}." in str(raised.value)
+    assert vtune.load(tmp_path / "s.db", "x").state == "failed"
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory):
+    store = tmp_path_factory.mktemp("complete") / "s.db"
+    study(store=store, name="x", trials=4)
+    return store
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"seed": 9}, "its seed was 3 and is now 9"),
+        ({"trials": 5}, "its trials was 4 and is now 5"),
+        ({"steps": 24, "eval_every": 3}, "its steps was 12 and is now 24"),
+        ({"proposer": "sobol"}, "its proposer was 'random' and is now 'sobol'"),
+        ({"metric": "loss", "mode": "min"}, "its objectives was"),
+        ({"given": task(valid=0.2)}, "cannot go on"),
+    ],
+)
+def test_another_study_is_refused_with_the_difference(complete, changed, named):
+    kept = {"store": complete, "name": "x", "resume": True, "trials": 4}
+    with pytest.raises(StoreError, match=named):
+        study(**{**kept, **changed})
+
+
+def test_a_second_interrupt_in_the_middle_of_a_tick_loses_nothing(tmp_path, monkeypatch):
+    """The first is heeded between chunks; a second one ends the run wherever it is."""
+    kept = {"store": tmp_path / "s.db", "name": "x", "resume": True, "scheduler": PBT(interval=3, quantile=0.4)}
+    for place in ("_copies", "_updates", "_carry_out", "_tell", "_commit"):
+        real, count = getattr(vtune.loop.Loop, place), [0]
+
+        def impatient(self, *given, real=real, count=count, **named):
+            count[0] += 1
+            if count[0] == 3:
+                raise KeyboardInterrupt
+            return real(self, *given, **named)
+
+        with monkeypatch.context() as patches:
+            patches.setattr(vtune.loop.Loop, place, impatient)
+            try:
+                study(**kept)
+            except Interrupted:
+                assert vtune.load(tmp_path / "s.db", "x").state == "interrupted"
+    found, whole = study(**kept), study(scheduler=kept["scheduler"])
+    assert found.frame().equals(whole.frame())
+    assert curves(found).equals(curves(whole))
+
+
+def test_an_error_of_the_device_in_the_middle_of_a_study_loses_nothing(tmp_path, monkeypatch):
+    kept = {"store": tmp_path / "s.db", "name": "x", "resume": True, "proposer": "tpe"}
+    advance, count = Block.advance, [0]
+
+    def broken(block, steps):
+        count[0] += 1
+        if count[0] in (4, 9):
+            raise RuntimeError("the cable was pulled")
+        return advance(block, steps)
+
+    with monkeypatch.context() as patches:
+        patches.setattr(Block, "advance", broken)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="cable"):
+                study(**kept)
+            half = vtune.load(tmp_path / "s.db", "x")
+            assert (half.state, half.record.error) == ("failed", "RuntimeError: the cable was pulled")
+    found, whole = study(**kept), study(proposer="tpe")
+    assert found.frame().equals(whole.frame())
+    assert curves(found).equals(curves(whole))
+    assert found.record.error is None
+
+
+def test_what_a_script_enqueues_is_tried_once_however_often_it_runs(tmp_path, monkeypatch):
+    mine = [{"lr": 0.5, "decay": 0.01}, {"lr": 0.25, "decay": 0.01}]
+    kept = {"store": tmp_path / "s.db", "name": "x", "resume": True, "enqueue": mine}
+    interrupted(monkeypatch, 2, **kept)
+    interrupted(monkeypatch, 3, **kept)
+    found = study(**kept)
+    assert found.frame()["origin"].tolist() == ["enqueued"] * 2 + ["random"] * 16
