@@ -1,4 +1,4 @@
-"""The command line: look at a store, export from it, open the app. It reads stores and never writes them."""
+"""The command line: look at a store, export from it, open the app. It never writes to a store."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vtune import cli_report, cli_store
 from vtune.errors import ArgumentError, StoreError, VtuneError
 from vtune.records import Trial
 from vtune.report import Explanation
@@ -32,6 +33,7 @@ commands = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+cli_store.add_to(commands)
 
 
 def main() -> None:
@@ -161,6 +163,9 @@ def find(reader: Reader, study: str) -> StudyRecord:
     if study not in names and study.isdecimal():
         return reader.study(int(study))
     return names[study] if study in names else reader.study(study)
+
+
+cli_report.add_to(commands, find)
 
 
 def _troubles(progress: dict[str, Any]) -> str:
