@@ -168,7 +168,7 @@ def open_for_writing(location: Location) -> Database:
     if location.url is not None:
         return Database(location, _server_engine(location.url))
     if location.path is not None:
-        _check_file(location.path, must_exist=False)
+        check_file(location.path, must_exist=False)
     with explained(location):
         connection = _connect(_Lasting, ":memory:" if location.path is None else os.fspath(location.path))
     engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
@@ -189,7 +189,7 @@ def open_for_reading(location: Location) -> Database:
     path = location.path
     if path is None:
         raise StoreError("a store in memory has no file to open: ask its Writer for a reader().")
-    _check_file(path, must_exist=True)
+    check_file(path, must_exist=True)
     engine = create_engine("sqlite://", creator=lambda: _connect_read_only(path), poolclass=NullPool)
     _begin_with(engine, "BEGIN")
     return Database(location, engine)
@@ -271,7 +271,7 @@ def explained(location: Location) -> Iterator[None]:
 
 _REMEDIES = {
     "locked": f"Another process has been writing to it for over {BUSY_SECONDS:.0f} seconds: end that process first.",
-    "not a database": "This is not a vtune store, or its first bytes are damaged: give another path, or try `vtune salvage`.",
+    "not a database": "This is no vtune store, or its first bytes are damaged: see `vtune check`, or take another.",
     "malformed": "The file is damaged: `vtune check` says where, and `vtune salvage` copies what can be read.",
     "decode": "The file is damaged: `vtune check` says where, and `vtune salvage` copies what can be read.",
     "full": "The disk is full: make room. What was committed before is kept.",
@@ -327,7 +327,7 @@ class _Lasting(sqlite3.Connection):
         """Leaves out the REGEXP that SQLAlchemy adds when it connects: SQLite refuses it beside an open cursor."""
 
 
-def _check_file(path: Path, must_exist: bool) -> None:
+def check_file(path: Path, must_exist: bool) -> None:
     if path.is_dir():
         raise StoreError(f"a store must be a file; {path} is a folder. Give a file in it, such as {path / 'vtune.db'}.")
     if must_exist and not path.exists():
@@ -346,7 +346,7 @@ def _connect(kind: type[_C], name: str, uri: bool = False) -> _C:
 
 
 def _connect_read_only(path: Path) -> sqlite3.Connection:
-    _check_file(path, must_exist=True)
+    check_file(path, must_exist=True)
     uri = path.absolute().as_uri()
     try:
         return _connect_uri(f"{uri}?mode=ro")

@@ -236,6 +236,8 @@ class Reader:
         if wanted is not None and len(wanted) > MANY:
             values = values[np.isin(values[:, 1], wanted)]
         values = values[np.lexsort((values[:, 0], values[:, 2], values[:, 1]))]
+        if not np.isfinite(values[:, :3]).all():
+            raise ValueError("a measurement without trial or step")
         data = {"trial": values[:, 1].astype(np.int64), "step": values[:, 2].astype(np.int64)}
         frame = pd.DataFrame(data | {name: values[:, 3 + i] for i, name in enumerate(study.metrics)})
         frame.attrs["cursor"] = end if end is not None else after
