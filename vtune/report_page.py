@@ -47,7 +47,7 @@ FIGURES = (
 """The figures of a report, in order: method of `Plots`, title, one line."""
 
 _STYLE = """
-:root { color-scheme: light dark; --ground: #fcfcfb; --ink: #23292f; --quiet: #5c646c; --line: #e1e3df; 
+:root { color-scheme: light dark; --ground: #fcfcfb; --ink: #23292f; --quiet: #5c646c; --line: #e1e3df;
   --soft: #f2f3f1 }
 @media (prefers-color-scheme: dark) {
   :root { --ground: #15181c; --ink: #e3e6e8; --quiet: #a3abb3; --line: #2f353c; --soft: #1e2227 } }
