@@ -22,7 +22,7 @@ def study(space, scores, state=TrialState.COMPLETE, steps=10):
         for id, (config, score) in enumerate(scores)
     ]
     record = SimpleNamespace(objectives=(("loss", "min"),), steps=steps)
-    return SimpleNamespace(name="given", space=space, record=record, trials=lambda states: trials)
+    return SimpleNamespace(name="given", space=space, record=record, trials=lambda states: trials, constraints=())
 
 
 def sampled(space, n, score, seed=0):
@@ -105,7 +105,8 @@ def test_trials_that_were_stopped_have_their_say_where_they_stood():
         for id, x in enumerate(np.linspace(0.01, 0.99, 50).tolist())
     ]
     record = SimpleNamespace(objectives=(("loss", "min"),), steps=100)
-    found = narrow(SimpleNamespace(name="n", space=space, record=record, trials=lambda states: trials), 0.5)
+    given = SimpleNamespace(name="n", space=space, record=record, trials=lambda states: trials, constraints=())
+    found = narrow(given, 0.5)
     assert 0.4 < found["x"].high < 0.55
 
 

@@ -49,7 +49,8 @@ class Asker:
         self.name: str = proposer.name
         self.learns: bool = getattr(proposer, "learns", True)
         self.exhausted = False
-        self._heeds_steps = len(inspect.signature(proposer.tell).parameters) > 2
+        heeded = inspect.signature(proposer.tell).parameters
+        self._heeds_steps, self._heeds_excess = len(heeded) > 2, "excess" in heeded
         self._question: _Question | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="vtune-proposer")
 
@@ -87,9 +88,18 @@ class Asker:
         question, self._question = self._question, None
         return self._taken(question.want, question.asked.result())
 
-    def tell(self, configs: Sequence[Config], scores: np.ndarray, steps: np.ndarray) -> None:
-        """Passes on how trials ended; their steps only if the proposer takes them."""
-        self._proposer.tell(configs, scores, *((steps,) if self._heeds_steps else ()))
+    def tell(
+        self, configs: Sequence[Config], scores: np.ndarray, steps: np.ndarray, excess: np.ndarray | None = None
+    ) -> None:
+        """Passes on how trials ended; their steps, and by how much they exceed what is allowed, if the proposer cares.
+
+        To one that does not heed constraints, a trial that exceeds them has no score.
+        """
+        if excess is None or self._heeds_excess:
+            heeded = {} if excess is None else {"excess": excess}
+        else:
+            heeded, scores = {}, np.where((excess > 0).reshape(-1, *(1,) * (scores.ndim - 1)), np.nan, scores)
+        self._proposer.tell(configs, scores, *((steps,) if self._heeds_steps else ()), **heeded)
 
     def state(self) -> Any:
         """What the proposer remembers, as JSON values, without a question whose answer has not been taken."""

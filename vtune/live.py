@@ -32,6 +32,7 @@ class Live:
       seat: where it was admitted last.
       began: epoch seconds at which it was admitted first; NaN before.
       saved: the measurement that it stands for, if that is not the last one.
+      excess: by how much the last measurement exceeds the constraints on results; NaN without any, and before it.
     """
 
     config: Config
@@ -40,6 +41,7 @@ class Live:
     seat: Seat | None = None
     began: float = float("nan")
     saved: Saved | None = None
+    excess: float = float("nan")
 
     @property
     def stands_for(self) -> np.ndarray:

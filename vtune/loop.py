@@ -23,6 +23,7 @@ from vtune.measured import Measured, measured
 from vtune.progress import Display, Status
 from vtune.records import Config, Decision, TrialState
 from vtune.replay import Journey, Seen, Stop, replayed
+from vtune.requirement import worst
 from vtune.resume import Standing, Unfinished
 from vtune.schedulers import Recall, Verdict
 from vtune.settings import Settings
@@ -92,6 +93,7 @@ class Loop:
         self._snapshots = snapshots
         self._choices = choices
         self._columns = [self._metrics.index(objective.metric) for objective in settings.objectives]
+        self._bounded = [self._metrics.index(constraint.metric) for constraint in settings.constraints]
         self._signs = np.array([objective.sign for objective in settings.objectives])
         self._unknown = np.full(len(self._columns), np.nan)
         self._judge = Judge(scheduler, self._metrics, self._columns, self._signs, settings)
@@ -315,12 +317,13 @@ class Loop:
         """Decides on what was measured, tells and writes it; idle if nothing trains and only paused trials are left."""
         rows = self._measured(work)
         scores = rows.values[:, self._columns]
+        excess = worst(self._settings.constraints, rows.values[:, self._bounded])
         diverged = self._diverged(rows)
         complete = ~diverged & rows.complete
         known = np.flatnonzero(~diverged)
         for place in known.tolist():
             live = self._live[int(rows.trial[place])]
-            live.step, live.scores = int(rows.step[place]), scores[place]
+            live.step, live.scores, live.excess = int(rows.step[place]), scores[place], float(excess[place])
         paused = self._executor.parked
         verdict = self._judge.verdict(
             rows, complete | diverged, diverged, paused, Configs(self._live), self.tally.asked, self._closed, idle
@@ -402,6 +405,7 @@ class Loop:
         if not trials:
             return
         lower = np.array([self._live[trial].stands_for[0] for trial in trials]) * self._signs[0]
+        lower[[self._live[trial].excess > 0 for trial in trials]] = np.inf
         self.tally.best = min(self.tally.best, float(lower.min()))
         if self._kept.most and len(self._signs) == 1:
             self._kept.offer(np.array(trials), lower, self._state, self._filled)
@@ -424,7 +428,9 @@ class Loop:
         scores = np.array([live.stands_for for live in rows]) * self._signs
         scores[[state == TrialState.DIVERGED for state in ends.values()]] = np.nan
         steps = np.array([self._steps(live) for live in rows])
-        self._asker.tell([live.config for live in rows], scores[:, 0] if scores.shape[1] == 1 else scores, steps)
+        scores = scores[:, 0] if scores.shape[1] == 1 else scores
+        excess = np.array([live.excess for live in rows]) if self._bounded else None
+        self._asker.tell([live.config for live in rows], scores, steps, excess)
 
     def _steps(self, live: Live) -> int:
         """Steps done by a trial, on the one clock of all: trials of different lengths are told by their shares."""

@@ -60,7 +60,7 @@ def _trial(
         params=said,
         distributions={name: distributions[name] for name in said},
         user_attrs={"vtune:trial": trial.id, "vtune:origin": trial.origin, **_plain(trial.metrics)},
-        system_attrs={},
+        system_attrs=_constraints(study, trial),
         intermediate_values=curve,
     )
 
@@ -73,6 +73,14 @@ def _state(trial: Trial, values: list[float | None]) -> Any:
     if trial.state == TrialState.STOPPED:
         return states.PRUNED
     return states.FAIL if trial.state.terminal else states.RUNNING
+
+
+def _constraints(study: SavedStudy, trial: Trial) -> dict[str, Any]:
+    """Where Optuna keeps how far a trial is from what is allowed: above 0 if it is not."""
+    rules = study.constraints
+    if not rules or any(rule.metric not in trial.metrics for rule in rules):
+        return {}
+    return {"constraints": [rule.excess(trial.metrics[rule.metric]) for rule in rules]}
 
 
 def _curves(study: SavedStudy) -> dict[int, dict[int, float]]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from vtune.errors import ResultError
 from vtune.records import Trial, TrialState
 from vtune.report import Explanation
+from vtune.requirement import Requirement, exceeding
 from vtune.space import Space
 from vtune.store import open_reader
 from vtune.variables import read_variables, variables_folder
@@ -62,31 +66,54 @@ class SavedStudy:
 
     @property
     def best(self) -> Trial:
-        """The complete trial with the best score.
+        """The complete trial with the best score, of those that keep to the constraints.
 
         Raises:
-          ResultError: no trial is complete, or there are several objectives (see `front`).
+          ResultError: no trial is complete or keeps to the constraints, or there are several objectives (see `front`).
         """
         record = self.record
         if len(record.objectives) > 1:
             names = ", ".join(name for name, _ in record.objectives)
             raise ResultError(f"a study of several objectives ({names}) has no single best trial; see study.front()")
-        found = self._reader.trials(self._study, states=(TrialState.COMPLETE,), order="score", limit=1)
+        found = self.top(1)
         if not found:
             raise ResultError(f"no trial of study {record.name!r} is complete yet: {self._counts()}")
+        rules, metrics = self.constraints, found[0].metrics
+        if not all(rule.holds(metrics) for rule in rules):
+            near = ", ".join(f"{rule.metric} {metrics.get(rule.metric, math.nan):g}" for rule in rules)
+            raise ResultError(
+                f"no complete trial of study {record.name!r} keeps to {' and '.join(map(str, rules))}; the nearest is "
+                f"trial {found[0].id} with {near}"
+            )
         return found[0]
 
+    @property
+    def constraints(self) -> tuple[Requirement, ...]:
+        """What results must keep to; see `constraint=` of `vtune.tune`."""
+        return tuple(map(Requirement.parse, self.record.choices.get("constraints", ())))
+
     def top(self, n: int = 5) -> list[Trial]:
-        """The n best complete trials, best first."""
-        return self._reader.trials(self._study, states=(TrialState.COMPLETE,), order="score", limit=n)
+        """The n best complete trials, best first; those beyond the constraints follow, the nearest first."""
+        rules = self.constraints
+        found = self._reader.trials(
+            self._study, states=(TrialState.COMPLETE,), order="score", limit=None if rules else n
+        )
+        if not rules:
+            return found
+        over = exceeding(rules, [trial.metrics for trial in found])
+        order = np.argsort(np.where(np.isnan(over), np.inf, np.maximum(over, 0.0)), kind="stable")
+        return [found[place] for place in order[:n].tolist()]
 
     def front(self) -> pd.DataFrame:
-        """The complete trials that no other beats in every objective, as rows of `frame()`."""
-        import numpy as np
+        """The complete trials that no other beats in every objective, as rows of `frame()`.
 
+        Only trials that keep to the constraints are looked at.
+        """
         record = self.record
         frame = self.frame()
         frame = frame[frame["state"] == TrialState.COMPLETE]
+        for rule in self.constraints:
+            frame = frame[rule.excess(frame[rule.metric].to_numpy(float)) <= 0]
         signs = np.array([1.0 if mode == "min" else -1.0 for _, mode in record.objectives])
         values = frame[[name for name, _ in record.objectives]].to_numpy(float) * signs
         beaten = [bool(((values <= row).all(axis=1) & (values < row).any(axis=1)).any()) for row in values]

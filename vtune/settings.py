@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vtune.errors import ArgumentError
+from vtune.requirement import Requirement, requirements
 from vtune.tasks.base import Run
 
 RISING = ("accuracy", "auc", "f1", "r2", "score", "return", "reward", "precision", "recall", "iou", "bleu")
@@ -46,6 +47,7 @@ class Settings:
       folds: parts of the data, each the validation data of one replica.
       seeds: trainings of each trial and fold.
       rerun: how many of the best trials are trained again with fresh seeds.
+      constraints: what the results must keep to.
     """
 
     objectives: tuple[Objective, ...]
@@ -58,6 +60,7 @@ class Settings:
     folds: int = 1
     seeds: int = 1
     rerun: int = 0
+    constraints: tuple[Requirement, ...] = ()
 
     @property
     def replicas(self) -> int:
@@ -83,6 +86,7 @@ def settings(
     folds: int = 1,
     seeds: int = 1,
     rerun: int = 0,
+    constraint: str | Sequence[str] | None = None,
 ) -> Settings:
     """Checks a study's numbers and fills in what was left open.
 
@@ -106,6 +110,7 @@ def settings(
         folds=whole("folds", folds, 1),
         seeds=whole("seeds", seeds, 1),
         rerun=again,
+        constraints=requirements(constraint),
     )
 
 
@@ -192,8 +197,10 @@ def default_name(task: Any) -> str:
     return f"{name}-{datetime.datetime.now():%Y-%m-%d-%H%M%S}"
 
 
-def check_metrics(names: Sequence[str], wanted: Sequence[Objective], space: Any) -> None:
-    """Compares what a task measures with what the study is to tune and with names that are taken.
+def check_metrics(
+    names: Sequence[str], wanted: Sequence[Objective], space: Any, constraints: Sequence[Requirement] = ()
+) -> None:
+    """Compares what a task measures with what the study is to tune and to keep to, and with names that are taken.
 
     Raises:
       ArgumentError: a metric that the task does not measure, or a name that clashes.
@@ -202,6 +209,12 @@ def check_metrics(names: Sequence[str], wanted: Sequence[Objective], space: Any)
         if objective.metric not in names:
             raise ArgumentError(
                 f"metric={objective.metric!r} is not measured by the task; it measures {', '.join(sorted(names))}"
+            )
+    for constraint in constraints:
+        if constraint.metric not in names:
+            raise ArgumentError(
+                f"constraint={str(constraint)!r} needs {constraint.metric!r}, which the task does not measure; it "
+                f"measures {', '.join(sorted(names))}"
             )
     clashes = [name for name in names if name in RESERVED or name in space]
     if clashes:

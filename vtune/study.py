@@ -93,6 +93,7 @@ class Study(SavedStudy):
         folds: int = 1,
         seeds: int = 1,
         rerun: int = 0,
+        constraint: str | Sequence[str] | None = None,
         seed: int = 0,
         rng: str = "pcg",
         keep: int = 5,
@@ -114,6 +115,7 @@ class Study(SavedStudy):
         self.settings = settings(
             metric=metric, mode=mode, trials=trials, run=self._run, steps=mean_steps(self.task, self._run, sample),
             seed=seed, rng=rng, keep=keep, folds=folds, seeds=seeds, rerun=rerun,
+            constraint=constraint,
         )  # fmt: skip
         self._given_space = space
         self._proposer = proposers.make(proposer, space, self.settings.seed)
@@ -301,6 +303,7 @@ class Study(SavedStudy):
         found |= {"rules": json.loads(json.dumps(rules)) or None}
         found |= {"devices": None if self._wanted.devices == 1 else self._wanted.devices}
         found |= {"warm_start": self._earlier or None}
+        found |= {"constraints": [str(constraint) for constraint in settings.constraints] or None}
         return {part: value for part, value in found.items() if value is not None}
 
     def _prepare(self, display: Display, interrupts: Interrupts) -> LocalExecutor:
@@ -354,7 +357,7 @@ class Study(SavedStudy):
         record = self.record
         traced = executor.planner.traced[0]
         metrics = (*traced.metrics, *self.settings.spreads)
-        check_metrics(metrics, self.settings.objectives, self._given_space)
+        check_metrics(metrics, self.settings.objectives, self._given_space, self.settings.constraints)
         scheduler = schedulers.prepared(
             self._scheduler, study_info(self.settings, self._given_space, metrics, self._fits(executor))
         )
@@ -480,6 +483,7 @@ def _same(stored: StudyRecord, wanted: StudyRecord) -> StudyRecord:
         "budget": "budget",
         "replicas": "number of folds and seeds",
         "rules": "scheduler",
+        "constraints": "constraint",
         "devices": "number of devices",
     }.items():
         now = wanted.choices.get(part)

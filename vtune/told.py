@@ -10,6 +10,7 @@ import numpy as np
 from vtune.proposers.history import History
 from vtune.proposers.standing import standing
 from vtune.records import Config, Trial, TrialState
+from vtune.requirement import exceeding
 from vtune.space import Space
 
 if TYPE_CHECKING:
@@ -27,11 +28,13 @@ class Told:
       configs: n configs.
       scores: [n, objectives], lower is better; NaN for a trial that diverged.
       steps: [n], steps after which each had its score; those of a full trial for one that had its budget.
+      excess: [n], by how much each exceeds the constraints on results; None without any.
     """
 
     configs: list[Config]
     scores: np.ndarray
     steps: np.ndarray
+    excess: np.ndarray | None = None
 
     def ranked(self, space: Space) -> list[Config]:
         """The configs that have a score, each once, from best to worst; stopped ones where they stood.
@@ -39,7 +42,7 @@ class Told:
         With several objectives they are ranked by fronts.
         """
         history = History(space)
-        history.tell(self.configs, self.scores, self.steps)
+        history.tell(self.configs, self.scores, self.steps, self.excess)
         order = standing(history)
         return space.from_unit(history.unit[order[~history.diverged[order]]])
 
@@ -47,11 +50,12 @@ class Told:
 def told(study: SavedStudy) -> Told:
     """What a study has to tell, in the order of its trials."""
     record = study.record
-    trials = study.trials(ENDED)
+    trials, rules = study.trials(ENDED), study.constraints
     return Told(
         configs=[dict(trial.config) for trial in trials],
         scores=np.array([_scores(trial, record.objectives) for trial in trials]).reshape(-1, len(record.objectives)),
         steps=np.array([_steps(trial, record.steps) for trial in trials], dtype=np.float64),
+        excess=exceeding(rules, [trial.metrics for trial in trials]) if rules else None,
     )
 
 

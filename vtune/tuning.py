@@ -35,6 +35,7 @@ def tune(
     folds: int = 1,
     seeds: int = 1,
     rerun: int = 0,
+    constraint: str | Sequence[str] | None = None,
     seed: int = 0,
     rng: str = "pcg",
     keep: int = 5,
@@ -77,6 +78,8 @@ def tune(
       seeds: replicas of every trial (and fold) with random keys of their own.
       rerun: how many of the best trials are trained again with fresh seeds once the study is over; test data are read
         for those alone. `study.best.rerun` holds what came of it.
+      constraint: what results must keep to, as "latency <= 3" or a list of such: metrics of the task, as last measured.
+        `best` and `front` rank only trials that do; proposers that learn look for such.
       seed: of everything random; the same seed gives the same trials and curves.
       rng: "pcg", a fast counter-based generator, or "threefry", JAX's own.
       keep: of how many of the best trials the trained variables are kept.
@@ -109,8 +112,7 @@ def tune(
         task, space, metric=metric, mode=mode, trials=trials, steps=steps, epochs=epochs, examples=examples,
         eval_every=eval_every, proposer=proposer, scheduler=scheduler, lanes=lanes, block=block, strategy=strategy,
         threads=threads, devices=devices, pack=pack, buckets=buckets, folds=folds, seeds=seeds, rerun=rerun,
-        seed=seed, rng=rng,
-        keep=keep, enqueue=enqueue, warm_start=warm_start, store=store, name=name, resume=resume, progress=progress,
-        cache=cache,
+        constraint=constraint, seed=seed, rng=rng, keep=keep, enqueue=enqueue, warm_start=warm_start, store=store,
+        name=name, resume=resume, progress=progress, cache=cache,
     )  # fmt: skip
     return study.run()
