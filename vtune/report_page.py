@@ -64,7 +64,7 @@ th, td { text-align: right; padding: 6px 12px 6px 0; border-bottom: 1px solid va
 th { color: var(--quiet); font-size: 13px } th:first-child, td:first-child { text-align: left }
 td.text, th.text { text-align: left }
 pre { background: var(--soft); padding: 16px; border-radius: 8px; overflow-x: auto; font-size: 14px }
-nav a { color: var(--quiet); margin-right: 14px; white-space: nowrap }
+nav { display: flex; flex-wrap: wrap; gap: 2px 16px } nav a { color: var(--quiet) }
 """
 
 _SCRIPT = """

@@ -60,9 +60,12 @@ def _divergence(
     cell = np.minimum((unit[active] * cells).astype(np.int64), cells - 1)
     if len(np.unique(cell)) < 2:
         return np.zeros(len(best))
-    member = np.zeros((len(cell), cells))
-    member[np.arange(len(cell)), cell] = 1.0
-    top, local = (_density(w[:, active] @ member, kind) for w in (best, every))
+    order = np.flatnonzero(active)[np.argsort(cell, kind="stable")]
+    used, starts = np.unique(np.sort(cell), return_index=True)
+    counts = np.zeros((2, len(best), cells))
+    for count, weights in zip(counts, (best, every), strict=True):
+        count[:, used] = np.add.reduceat(weights[:, order], starts, axis=1)
+    top, local = (_density(count, kind) for count in counts)
     return (local * (top / local - 1.0) ** 2).sum(axis=1)
 
 

@@ -52,7 +52,7 @@ def _template(ink: str) -> go.layout.Template:
             "colorway": list(COLORS),
             "xaxis": axis,
             "yaxis": axis,
-            "margin": {"l": 8, "r": 8, "t": 36, "b": 62},
+            "margin": {"l": 8, "r": 8, "t": 36, "b": 66},
             "hovermode": "closest",
             "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": BLUE},
             "hoverlabel": {
@@ -182,7 +182,7 @@ def note(figure: go.Figure, *parts: str) -> None:
             y=0,
             xanchor="right",
             yanchor="top",
-            yshift=-44,
+            yshift=-46,
             showarrow=False,
             font={"size": 12},
         )
