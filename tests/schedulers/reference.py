@@ -52,6 +52,8 @@ def geometric(first, factor, steps, last=None):
 
 
 class ASHA:
+    latest = 4096
+
     def __init__(self, study, min_steps, reduction, max_steps, variant):
         self.rungs = geometric(min_steps, reduction, study.steps, max_steps)
         self.reduction, self.variant = reduction, variant
@@ -74,6 +76,10 @@ class ASHA:
             entered[trial] = number
             if row["finished"]:
                 self.promoted.add((number, trial))
+        for number in set(entered.values()):
+            entries = self.entries[number]
+            if len(entries[0][0]) > 1:
+                del entries[: -max(self.latest, sum(other == number for other in entered.values()))]
         if self.variant == "stopping":
             for trial, number in entered.items():
                 n = len(self.entries[number])

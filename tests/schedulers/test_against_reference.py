@@ -8,6 +8,7 @@ from schedulers import reference
 from schedulers.driver import SPACE, case, decisions, play
 
 from vtune.schedulers import ASHA, PBT, Hyperband, Median, Patience, SuccessiveHalving, Threshold
+from vtune.schedulers import asha as asha_module
 
 CASES = 1000
 
@@ -117,6 +118,14 @@ def test_decisions_are_those_of_the_reference(name):
 def test_several_objectives_are_ranked_as_the_reference_ranks_them(name, objectives):
     for number in range(100):
         compare(name, number, objectives)
+
+
+@pytest.mark.parametrize("name", ["asha, stopping", "asha, promoting"])
+def test_of_a_full_rung_the_latest_are_compared_where_there_are_several_objectives(name, monkeypatch):
+    monkeypatch.setattr(asha_module, "LATEST", 4)
+    monkeypatch.setattr(reference.ASHA, "latest", 4)
+    for number in range(200):
+        compare(name, number, 2)
 
 
 def test_the_copies_and_changes_of_a_population_are_those_of_the_reference():

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from schedulers.reference import dominates, ranked
 
-from vtune.schedulers.ranking import comparable, leaders
+from vtune.schedulers.ranking import comparable, first_in_each, leaders
 
 values = st.sampled_from([0.0, 1.0, 2.0, 3.5, 5.0, np.inf])
 tables = st.integers(1, 4).flatmap(
@@ -41,3 +41,14 @@ def test_a_score_that_is_missing_in_part_is_missing():
     assert np.isinf(table[1:]).all()
     assert np.isfinite(table[0]).all()
     assert comparable(np.empty(0)).shape == (0, 1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(scores=tables, places=hnp.arrays(np.int64, 3, elements=st.integers(-1, 9)), seed=st.integers(0, 99))
+def test_races_are_decided_each_alone(scores, places, seed):
+    rng = np.random.default_rng(seed)
+    trial, race = rng.permutation(len(scores)), rng.integers(0, 3, len(scores))
+    lead = first_in_each(scores[:, 0], trial, race, places)
+    for number, most in enumerate(places.tolist()):
+        rows = race == number
+        np.testing.assert_array_equal(lead[rows], leaders(scores[rows, :1], trial[rows], most))

@@ -317,15 +317,14 @@ class LocalExecutor:
     def _copied(self, copy: Copy, places: Mapping[int, _Place]) -> Entry:
         now, done = places[copy.trial].entry, places[copy.source].entry.done
         length = self.length(copy.config)
-        return Entry(
-            copy.trial, copy.config, length, done, keys=copy.keys, first=now.first, stop=now.stop, copied=True
-        )
+        return Entry(copy.trial, copy.config, length, done, keys=copy.keys, first=now.first, stop=now.stop, copied=True)
 
     def fits(self, sources: Any, configs: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Whether each filled config can go on from its source's state, bool[n]; see `Inheritance`."""
-        places = [self._place(source) for source in np.asarray(sources).tolist()]
-        programs = [self.planner.traced[place.program] for place in places]
-        return self._inheritance.allowed(programs, [place.entry.config for place in places], configs)
+        ids = np.asarray(sources).tolist()
+        places = {source: self._place(source) for source in dict.fromkeys(ids)}
+        programs = [self.planner.traced[places[source].program] for source in ids]
+        return self._inheritance.allowed(programs, [places[source].entry.config for source in ids], configs)
 
     def states(self, trials: Sequence[int]) -> list[State]:
         """Copies of the states of trials in lanes or paused, `[replicas, ...]` each, as left by the last tick."""

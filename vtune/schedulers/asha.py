@@ -16,6 +16,8 @@ from vtune.schedulers.rungs import geometric, trained_share
 from vtune.schedulers.state import grown, room
 
 VARIANTS = ("stopping", "promoting")
+LATEST = 4096
+"""Trials of a rung that are compared where there are several objectives, whose fronts take long to find."""
 
 
 @register
@@ -24,7 +26,8 @@ class ASHA(StudyScheduler):
     """Compares trials at steps that grow by a factor, and lets the best go on without waiting for the others.
 
     At a rung, the scores that were measured there so far are ranked, those of this report included. A trial that
-    diverges counts as the worst of the next rung. Several objectives are ranked by fronts and crowding distance.
+    diverges counts as the worst of the next rung. Several objectives are ranked by fronts and crowding distance, among
+    the latest 4,096 trials of a rung, or all of this report if they are more.
 
     - "stopping" ends a trial that is not among the best 1/reduction of its rung (of a rung of fewer trials: not the
       best) and never thinks better of it. No state is ever parked.
@@ -120,10 +123,12 @@ class ASHA(StudyScheduler):
 
 def _joined(rung: dict[str, Any], trial: np.ndarray, score: np.ndarray, finished: np.ndarray) -> dict[str, Any]:
     """A rung with more trials; one that is finished cannot be promoted."""
+    several = score.shape[1] > 1
+    since = max(0, len(rung["trial"]) + len(trial) - max(LATEST, len(trial))) if several else 0
     return {
-        "trial": np.concatenate([rung["trial"], trial]),
-        "score": np.concatenate([rung["score"], score]),
-        "promoted": np.concatenate([rung["promoted"], finished]),
+        "trial": np.concatenate([rung["trial"][since:], trial]),
+        "score": np.concatenate([rung["score"][since:], score]),
+        "promoted": np.concatenate([rung["promoted"][since:], finished]),
     }
 
 

@@ -19,18 +19,20 @@ TRAINING, WAITING, OVER = 0, 1, 2
 
 
 @dataclass(frozen=True)
-class Group:
-    """A group in which nobody trains any more and somebody waits.
+class Settled:
+    """The groups in which nobody trains any more and somebody waits.
 
     Attributes:
-      number: which one: cycle * brackets + bracket.
-      members: ids of all trials of the group that exist.
-      waiting: ids of those that wait.
+      number: which groups: cycle * brackets + bracket, int64 [groups], ascending.
+      member: ids of all their trials that exist, group after group and ascending, int64 [members].
+      group: place in `number` of the group of each member, int64 [members].
+      waits: which members wait, bool [members].
     """
 
-    number: int
-    members: np.ndarray
-    waiting: np.ndarray
+    number: np.ndarray
+    member: np.ndarray
+    group: np.ndarray
+    waits: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Cohorts:
             "asked": 0,
         }
 
-    def arrive(self, state: dict[str, Any], report: Report) -> tuple[dict[str, Any], list[Group]]:
+    def arrive(self, state: dict[str, Any], report: Report) -> tuple[dict[str, Any], Settled]:
         """Takes a report in.
 
         Returns:
@@ -73,24 +75,26 @@ class Cohorts:
         state = {"rung": rung, "status": status, "score": score, "asked": asked}
         return state, self._settled(status, asked, report.closed)
 
-    def _settled(self, status: np.ndarray, asked: int, closed: bool) -> list[Group]:
+    def _settled(self, status: np.ndarray, asked: int, closed: bool) -> Settled:
         cycle, brackets = len(self.bracket), len(self.rungs)
-        groups = (np.arange(len(status) // cycle)[:, None] * brackets + self.bracket).reshape(-1)
-        existing = status[:asked] if closed else status
         count = len(status) // cycle * brackets
-        training = np.bincount(groups[: len(existing)][existing == TRAINING], minlength=count)
-        waiting = np.bincount(groups[: len(existing)][existing == WAITING], minlength=count)
-        settled = []
-        for number in np.flatnonzero((training == 0) & (waiting > 0)).tolist():
-            members = self._places[number % brackets] + number // brackets * cycle
-            members = members[members < asked]
-            settled.append(Group(number, members, members[status[members] == WAITING]))
-        return settled
+        existing = status[:asked] if closed else status
+        trains = np.flatnonzero(existing == TRAINING)
+        waits = np.flatnonzero(existing == WAITING)
+        settled = np.zeros(count, bool)
+        settled[self._group(waits)] = True
+        settled[self._group(trains)] = False
+        number = np.flatnonzero(settled)
+        of_cycles = np.unique(number // brackets)[:, None] * cycle + np.arange(cycle)
+        member = of_cycles.ravel()[: np.searchsorted(of_cycles.ravel(), asked)]
+        member = member[settled[self._group(member)]]
+        member = member[np.argsort(self._group(member), kind="stable")]
+        return Settled(number, member, np.searchsorted(number, self._group(member)), status[member] == WAITING)
 
-    @cached_property
-    def _places(self) -> list[np.ndarray]:
-        """Places of each bracket in a cycle."""
-        return [np.flatnonzero(self.bracket == number) for number in range(len(self.rungs))]
+    def _group(self, trial: np.ndarray) -> np.ndarray:
+        """The numbers of the groups of trials."""
+        cycle, place = np.divmod(trial, len(self.bracket))
+        return cycle * len(self.rungs) + self.bracket[place]
 
     @cached_property
     def _steps(self) -> np.ndarray:

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from vtune.schedulers.base import StudyScheduler, register
-from vtune.schedulers.cohorts import Cohorts, Fates, Group, verdict
-from vtune.schedulers.ranking import leaders
+from vtune.schedulers.cohorts import Cohorts, Fates, Settled, verdict
+from vtune.schedulers.ranking import first_in_each, leaders
 from vtune.schedulers.report import Report, Verdict
 from vtune.schedulers.rungs import geometric, trained_share
 
@@ -84,25 +84,31 @@ class SuccessiveHalving(StudyScheduler):
 
 def halve(cohorts: Cohorts, reduction: int, state: dict[str, Any], report: Report) -> tuple[dict[str, Any], Verdict]:
     """One report of successive halving in each of some cohorts."""
-    state, groups = cohorts.arrive(state, report)
-    decided = [_split(state, group, reduction) for group in groups]
-    going = np.concatenate([np.empty(0, np.int64), *(lead for lead, _ in decided)])
-    ended = np.concatenate([np.empty(0, np.int64), *(rest for _, rest in decided)])
+    state, settled = cohorts.arrive(state, report)
+    waiting = settled.member[settled.waits]
+    lead = _leading(state, settled, reduction, max(map(len, cohorts.rungs)))
+    going = waiting[lead]
     urgent = going[np.lexsort((going, -state["rung"][going]))]
-    return state, verdict(state, report, Fates(urgent, ended))
+    return state, verdict(state, report, Fates(urgent, waiting[~lead]))
 
 
-def _split(state: dict[str, Any], group: Group, reduction: int) -> tuple[np.ndarray, np.ndarray]:
-    """Those of a group that go on, and those that do not.
+def _leading(state: dict[str, Any], settled: Settled, reduction: int, rungs: int) -> np.ndarray:
+    """Which of those that wait go on, bool [waiting].
 
-    All wait at one rung, but for trials that were added by hand after the group's first decision: for these there are
-    the places that more members make.
+    All of a group wait at one rung, but for trials that were added by hand after the group's first decision: for these
+    there are the places that more members make.
     """
-    rung, score = state["rung"], state["score"]
-    lead = np.zeros(len(group.waiting), bool)
-    for number in np.unique(rung[group.waiting]).tolist():
-        rows = np.flatnonzero(rung[group.waiting] == number)
-        there = group.waiting[rows]
-        places = max(1, len(group.members) // reduction ** (number + 1)) - int((rung[group.members] > number).sum())
-        lead[rows] = leaders(score[there], there, places)
-    return group.waiting[lead], group.waiting[~lead]
+    waits, groups = settled.waits, len(settled.number)
+    rung, trial, score = state["rung"][settled.member], settled.member[waits], state["score"][settled.member[waits]]
+    members = np.bincount(settled.group * (rungs + 1) + rung, minlength=groups * (rungs + 1)).reshape(groups, rungs + 1)
+    beyond = members.sum(axis=1, keepdims=True) - members.cumsum(axis=1)
+    wanted = np.maximum(1, members.sum(axis=1, keepdims=True) // reduction ** np.arange(1, rungs + 2))
+    race = settled.group[waits] * (rungs + 1) + rung[waits]
+    places = (wanted - beyond).ravel()
+    if score.shape[1] == 1:
+        return first_in_each(score[:, 0], trial, race, places)
+    lead = np.zeros(len(trial), bool)
+    for number in np.unique(race).tolist():
+        rows = np.flatnonzero(race == number)
+        lead[rows] = leaders(score[rows], trial[rows], int(places[number]))
+    return lead

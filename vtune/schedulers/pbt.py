@@ -12,7 +12,7 @@ import numpy as np
 from vtune.errors import ArgumentError
 from vtune.records import Config
 from vtune.schedulers.base import StudyScheduler, register
-from vtune.schedulers.cohorts import Cohorts, Fates, Group, verdict
+from vtune.schedulers.cohorts import Cohorts, Fates, verdict
 from vtune.schedulers.explore import Explorer, share
 from vtune.schedulers.ranking import leaders
 from vtune.schedulers.report import Report, Verdict
@@ -98,26 +98,27 @@ class PBT(StudyScheduler):
         return self._cohorts.init(len(self.study.objectives))
 
     def decide(self, state: dict[str, Any], report: Report) -> tuple[dict[str, Any], Verdict]:
-        state, groups = self._cohorts.arrive(state, report)
+        state, settled = self._cohorts.arrive(state, report)
         configs: dict[int, Config] = {}
-        going, sources = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-        for group in groups:
-            source = self._exploit(state, group, report, configs)
-            going.append(group.waiting)
-            sources.append(source)
-        fates = Fates(np.concatenate(going), source=np.concatenate(sources), configs=configs)
-        return state, verdict(state, report, fates)
+        waiting, population = settled.member[settled.waits], settled.group[settled.waits]
+        source = np.full(len(waiting), -1, np.int64)
+        for place, number in enumerate(settled.number.tolist()):
+            rows = population == place
+            source[rows] = self._exploit(state, number, waiting[rows], report, configs)
+        return state, verdict(state, report, Fates(waiting, source=source, configs=configs))
 
-    def _exploit(self, state: dict[str, Any], group: Group, report: Report, configs: dict[int, Config]) -> np.ndarray:
-        """The sources of a population [members that wait], -1 for none; adds the new configurations."""
-        trial, score = group.waiting, state["score"][group.waiting]
+    def _exploit(
+        self, state: dict[str, Any], number: int, trial: np.ndarray, report: Report, configs: dict[int, Config]
+    ) -> np.ndarray:
+        """The sources of the members of a population that wait, -1 for none; adds the new configurations."""
+        score = state["score"][trial]
         count = min(int(np.ceil(len(trial) * self.quantile)), len(trial) // 2)
         best = trial[leaders(score, trial, count)]
         worst = np.flatnonzero(~leaders(score, trial, len(trial) - count))
         source = np.full(len(trial), -1, np.int64)
         if len(best) and len(worst):
             generation = int(state["rung"][trial].max())
-            draws = self._draws(group.number, generation).random((len(worst), 1 + 2 * len(self._explorer.names)))
+            draws = self._draws(number, generation).random((len(worst), 1 + 2 * len(self._explorer.names)))
             source[worst] = best[(draws[:, 0] * len(best)).astype(np.int64)]
             given = [report.configs[source_] for source_ in source[worst].tolist()]
             changed = self._explorer.changed(given, source[worst], draws[:, 1:])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-_ROWS = 256
-"""Rows that are compared with all others at once, which bounds memory."""
+_ROWS = 128
+"""Rows that are compared with all before them at once, which bounds memory."""
 
 
 def comparable(score: np.ndarray) -> np.ndarray:
@@ -52,6 +52,29 @@ def leaders(scores: np.ndarray, trial: np.ndarray, count: int) -> np.ndarray:
     return lead
 
 
+def first_in_each(score: np.ndarray, trial: np.ndarray, race: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The best trials of several races, by one score.
+
+    Args:
+      score: float64 [n], lower is better; trials with an infinite score never lead. Ties go to the smaller id.
+      trial: ids, int64 [n].
+      race: which race each trial is in, int64 [n].
+      places: how many of each race at most, int64 [races].
+
+    Returns:
+      bool [n].
+
+    Example:
+      >>> first_in_each(np.array([0.3, 0.1, 0.2]), np.arange(3), np.array([0, 0, 1]), np.array([1, 1])).tolist()
+      [False, True, True]
+    """
+    order = np.lexsort((trial, score, race))
+    sorted_ = race[order]
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order)) - np.searchsorted(sorted_, sorted_)
+    return (rank < places[race]) & np.isfinite(score)
+
+
 def _lowest(scores: np.ndarray, trial: np.ndarray, count: int) -> np.ndarray:
     column = scores[:, 0]
     bound = np.partition(column, count - 1)[count - 1]
@@ -61,36 +84,83 @@ def _lowest(scores: np.ndarray, trial: np.ndarray, count: int) -> np.ndarray:
 
 
 def _first_fronts(scores: np.ndarray, trial: np.ndarray, count: int) -> np.ndarray:
-    points, point_of = np.unique(scores, axis=0, return_inverse=True)
-    point_of = point_of.reshape(-1)
+    order = np.lexsort(scores.T[::-1])
+    new = np.ones(len(order), bool)
+    new[1:] = (scores[order[1:]] != scores[order[:-1]]).any(axis=1)
+    points = scores[order[new]]
+    point_of = np.empty(len(order), np.int64)
+    point_of[order] = np.cumsum(new) - 1
     trials_at = np.bincount(point_of)
-    left = np.arange(len(points))
-    taken = np.zeros(len(points), bool)
-    while True:
-        front = _non_dominated(points[left])
-        room = count - trials_at[taken].sum()
-        if trials_at[left[front]].sum() > room:
-            break
-        taken[left[front]] = True
-        left = left[~front]
+    front = (_fronts_of_two if points.shape[1] == 2 else _fronts)(points, trials_at, count)
+    up_to = np.cumsum(np.bincount(front, weights=trials_at))
+    last = int(np.searchsorted(up_to, count, side="right"))
+    taken = front < last
     crowding = np.full(len(points), -1.0)
-    crowding[left[front]] = _crowding(points[left[front]])
-    last = np.flatnonzero(crowding[point_of] >= 0)
-    last = last[np.lexsort((trial[last], -crowding[point_of[last]]))][:room]
-    return np.concatenate([np.flatnonzero(taken[point_of]), last])
+    crowding[front == last] = _crowding(points[front == last])
+    rest = np.flatnonzero(crowding[point_of] >= 0)
+    rest = rest[np.lexsort((trial[rest], -crowding[point_of[rest]]))][: count - trials_at[taken].sum()]
+    return np.concatenate([np.flatnonzero(taken[point_of]), rest])
 
 
-def _non_dominated(points: np.ndarray) -> np.ndarray:
-    """Which of different points [m, objectives], in lexicographic order, none is as good as throughout, bool [m]."""
-    if points.shape[1] == 2:
-        before = np.minimum.accumulate(points[:, 1])[:-1]
-        return np.concatenate([[True], points[1:, 1] < before])
-    dominated = np.zeros(len(points), bool)
+def _fronts_of_two(points: np.ndarray, trials_at: np.ndarray, count: int) -> np.ndarray:
+    """The fronts of different points [m, 2] in lexicographic order, int64 [m]: 0 for those that none dominates.
+
+    Fronts are told apart until they hold more than `count` trials; all other points are in the one behind.
+    """
+    front, left, second = np.full(len(points), -1), np.arange(len(points)), points[:, 1]
+    number, held = 0, 0
+    while len(left) and held <= count:
+        least = np.minimum.accumulate(second)
+        first = np.ones(len(left), bool)
+        first[1:] = second[1:] < least[:-1]
+        front[left[first]] = number
+        held += trials_at[left[first]].sum()
+        left, second, number = left[~first], second[~first], number + 1
+    front[left] = number
+    return front
+
+
+def _fronts(points: np.ndarray, trials_at: np.ndarray, count: int) -> np.ndarray:
+    """The fronts of different points [m, objectives] in lexicographic order, int64 [m]; of any number of objectives.
+
+    A point's front is one more than the last front of those that dominate it, all of which are before it.
+    """
+    narrow = np.dtype(np.int16 if len(points) < 2**15 else np.int32)
+    columns = [np.searchsorted(np.sort(column), column).astype(narrow) for column in points[:, 1:].T]
+    front = np.zeros(len(points), narrow)
     for start in range(0, len(points), _ROWS):
-        some = points[start : start + _ROWS]
-        as_good = (points[None, :, :] <= some[:, None, :]).all(axis=2).sum(axis=1)
-        dominated[start : start + _ROWS] = as_good > 1
-    return ~dominated
+        here = [column[start : start + _ROWS, None] for column in columns]
+        last_first = np.argsort(-front[:start], kind="stable")
+        before = _front_behind(_as_good([column[last_first] for column in columns], here), front[last_first])
+        among = np.tril(_as_good([column[:, 0] for column in here], here), -1)
+        own = before
+        while True:
+            front[start : start + _ROWS] = own
+            own = np.maximum(before, (among * (own + narrow.type(1))).max(axis=1, initial=0))
+            if (own == front[start : start + _ROWS]).all():
+                break
+    return front.astype(np.int64)
+
+
+def _as_good(columns: list[np.ndarray], here: list[np.ndarray]) -> np.ndarray:
+    """Which points, by columns [n], are as good as some others, by columns [m, 1], in all of them: bool [m, n]."""
+    found: np.ndarray = columns[0] <= here[0]
+    for column, own in zip(columns[1:], here[1:], strict=True):
+        found &= column <= own
+    return found
+
+
+def _front_behind(dominated: np.ndarray, front: np.ndarray) -> np.ndarray:
+    """The front behind the first of those that dominate, [m]; 0 where none does.
+
+    Args:
+      dominated: whether each of m points is dominated by each of n, bool [m, n].
+      front: of those, [n].
+    """
+    if not len(front):
+        return np.zeros(len(dominated), front.dtype)
+    first = dominated.argmax(axis=1)
+    return np.where(dominated[np.arange(len(first)), first], front[first] + front.dtype.type(1), 0).astype(front.dtype)
 
 
 def _crowding(points: np.ndarray) -> np.ndarray:
