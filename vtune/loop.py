@@ -201,7 +201,9 @@ class Loop:
             return
         begun = {trial.id: done for trial in standing.unfinished if (done := standing.arrangement.done.get(trial.id))}
         journeys = {
-            trial.id: self._journey(trial, begun[trial.id]) for trial in standing.unfinished if trial.id in begun
+            trial.id: self._journey(trial, begun[trial.id])
+            for trial in standing.unfinished
+            if trial.id in begun and (trial.start is None or trial.start.done < begun[trial.id])
         }
         entries: dict[int, Entry] = {}
         seen = (lambda trial, step, values: None) if standing.recorded is None else standing.recorded.check
@@ -276,6 +278,7 @@ class Loop:
         return [live.config for live in self._live.values()]
 
     def _propose(self, answer: Answer) -> None:
+        self.tally.exhausted = self._asker.exhausted
         self._submit(answer.configs, self._asker.name, why=answer.reasons)
 
     def _take_answer(self) -> Exception | None:

@@ -121,7 +121,7 @@ class Moments:
     """Counts the moments at which this process changes files below a folder, and kills it at the n-th."""
 
     def __init__(self, folder, last=None):
-        self.count, self._folder, self._last = 0, str(folder), last
+        self.count, self._folder, self._last = 0, f"{folder}/s.db", last
         sys.addaudithook(self._on_event)
         listen(Pool, "connect", lambda connection, record: connection.set_trace_callback(self._on_statement))
 
@@ -184,21 +184,24 @@ def chains(scenario, folder, kills, random_of):
         place.mkdir()
         snapshots = told["chains"] % 2 == 1
         told["chains"] += 1
-        for _ in range(min(PER_CHAIN, kills - told["at a moment"] - told["at a time"])):
-            if random_of.random() < 0.6:
-                kind, at = "at a moment", {"moment": random_of.randint(1, whole["moments"])}
-            else:
-                kind, at = "at a time", {"seconds": random_of.uniform(0.0, whole["seconds"])}
-            ended = run(scenario, place, snapshots=snapshots, **at)
-            told[kind] += ended == "killed"
+        result = place / "result.json"
+        for left in reversed(range(1 + min(PER_CHAIN, kills - told["at a moment"] - told["at a time"]))):
+            kind, at = _next_kill(random_of, whole) if left else ("", {})
+            ended = run(scenario, place, result, snapshots=snapshots, **at)
             if ended != "killed":
                 break
-        result = place / "result.json"
-        if ended == "failed" or run(scenario, place, result, snapshots=snapshots) != "done":
+            told[kind] += 1
+        if ended != "done":
             told["difference"] = (folder / "error.txt").read_text()
         else:
             told["difference"] = difference(whole, json.loads(result.read_text()))
     return told
+
+
+def _next_kill(random_of, whole):
+    if random_of.random() < 0.6:
+        return "at a moment", {"moment": random_of.randint(1, whole["moments"])}
+    return "at a time", {"seconds": random_of.uniform(0.0, whole["seconds"])}
 
 
 def _whole(scenario, folder):

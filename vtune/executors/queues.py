@@ -49,9 +49,9 @@ class Queues:
 
     @property
     def points(self) -> list[Point]:
-        """Where those of the waiting trials are that have begun."""
+        """Where those of the waiting trials are that have begun; not those that are copies and not yet themselves."""
         waiting = [entry for queue in (*self._of.values(), self.unplaced) for entry in queue]
-        return [Point(e.trial, e.done, e.state, e.sums) for e in waiting if e.state is not None]
+        return [Point(e.trial, e.done, e.state, e.sums) for e in waiting if e.state is not None and not e.copied]
 
     def add(self, entries: Sequence[Entry], first: bool = False) -> None:
         """Puts trials behind those that wait, or before them."""
