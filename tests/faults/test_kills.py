@@ -1,0 +1,43 @@
+"""Contracts 5 and 6 under SIGKILL: whatever is killed and when, the study that goes on ends as if nothing had been."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HARNESS = Path(__file__).with_name("kills.py")
+
+
+def killed(folder, kills, seed, *scenarios):
+    """Runs the harness; returns what it told of each scenario."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, HARNESS, folder, str(kills), str(seed), *scenarios],
+        capture_output=True, text=True, env=environment, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def checked(told, kills, record_fault):
+    tried = sum(one["at a moment"] + one["at a time"] for one in told)
+    lost = {one["scenario"]: one["difference"] for one in told if one["difference"] is not None}
+    record_fault("kill", tried, len(lost))
+    assert not lost
+    assert tried == kills
+
+
+@pytest.mark.timeout(900)
+def test_fifty_kills(tmp_path, record_fault):
+    checked(killed(tmp_path, 50, 1), 50, record_fault)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(4 * 3600)
+def test_a_thousand_kills(tmp_path, record_fault):
+    checked(killed(tmp_path, 1000, 2, "all"), 1000, record_fault)
