@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,7 @@ from vtune.records import TrialState
 from vtune.store import schema
 from vtune.store.database import Database, check_file, locate, open_for_reading
 from vtune.store.encoding import loads
-from vtune.store.pages import outer_damage
+from vtune.store.pages import UNREADABLE, outer_damage
 from vtune.store.reader import understanding
 from vtune.store.records import STUDY_STATES
 from vtune.store.salvage import rescue
@@ -24,7 +23,7 @@ from vtune.store.salvage import rescue
 SHOWN = 10
 """Problems of one kind that are listed."""
 
-_DAMAGE = (exc.SQLAlchemyError, sqlite3.Error, StoreError)
+_DAMAGE = (exc.SQLAlchemyError, StoreError, *UNREADABLE)
 
 
 @dataclass(slots=True)

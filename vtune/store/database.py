@@ -263,7 +263,7 @@ def explained(location: Location) -> Iterator[None]:
     """Turns the driver's errors into `StoreError`s that say what to do."""
     try:
         yield
-    except (exc.DBAPIError, sqlite3.Error) as error:
+    except (exc.DBAPIError, sqlite3.Error, UnicodeDecodeError) as error:
         said = str(error.orig if isinstance(error, exc.DBAPIError) else error).strip()
         remedy = next((remedy for word, remedy in _REMEDIES.items() if word in said), "")
         raise StoreError(f"{location}: the database says {said!r}. {remedy}".strip()) from error

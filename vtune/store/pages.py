@@ -12,6 +12,8 @@ MAGIC = b"SQLite format 3\0"
 PAGE = 4096
 """Bytes of a page in the files that vtune writes: SQLite's own choice."""
 HEADER = 100
+UNREADABLE = (sqlite3.Error, OverflowError, UnicodeDecodeError)
+"""What the driver raises of a damaged file; its own messages may hold damaged text."""
 
 
 def page_size(header: bytes) -> int | None:
@@ -69,7 +71,7 @@ def readable_copies(path: Path, folder: Path) -> Iterator[Path]:
             if log.is_file() and log.stat().st_size:
                 shutil.copyfile(log, logged)
                 _write_header(copy, size, version=2)
-                with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(copy)) as connection:
+                with contextlib.suppress(*UNREADABLE), contextlib.closing(sqlite3.connect(copy)) as connection:
                     connection.execute("PRAGMA writable_schema=ON")
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         logged.unlink(missing_ok=True)
@@ -85,7 +87,7 @@ def _backed_up(path: Path, copy: Path) -> bool:
         source = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         with contextlib.closing(source), contextlib.closing(sqlite3.connect(copy)) as target:
             source.backup(target)
-    except sqlite3.Error:
+    except UNREADABLE:
         return False
     return True
 

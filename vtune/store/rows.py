@@ -7,6 +7,8 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
+from vtune.store.pages import UNREADABLE
+
 FIRST = -(2**63)
 LAST = 2**62
 ATTEMPTS = 10_000
@@ -39,7 +41,7 @@ class Rows:
     def numbers_of_curves(self) -> list[int]:
         """The studies that have a table of measurements."""
         numbers = []
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(*UNREADABLE):
             for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
                 digits = str(name).removeprefix("curves_")
                 if f"curves_{digits}" == name and digits.isascii() and digits.isdecimal() and 0 < int(digits) < 2**62:
@@ -50,7 +52,7 @@ class Rows:
         """How many columns a table has; 0 where there is none."""
         try:
             return len(self._connection.execute(f"PRAGMA table_info({table})").fetchall())
-        except sqlite3.Error:
+        except UNREADABLE:
             return 0
 
     def rows(
@@ -69,7 +71,7 @@ class Rows:
                     yield dict(zip(columns, row, strict=True))
                 self.ended = True
                 break
-            except (sqlite3.Error, OverflowError):
+            except UNREADABLE:
                 # A row that was read just before the error is not handed out by the driver, so the next one may well
                 # be at `start` itself; with each attempt there is one row less before it.
                 row = self._next(f"{query} LIMIT 1", start, number)
@@ -94,7 +96,7 @@ class Rows:
             """The next row from an id on; empty if there is no more, None if it cannot be read."""
             try:
                 row = self._connection.execute(query, (id,)).fetchone() or ()
-            except (sqlite3.Error, OverflowError):
+            except UNREADABLE:
                 return None
             return row if not row or is_id(row[number], least=id) else None
 

@@ -24,7 +24,7 @@ from vtune.records import TrialState
 from vtune.store import schema
 from vtune.store.database import Bulk, locate, open_for_writing
 from vtune.store.encoding import dumps, loads
-from vtune.store.pages import readable_copies
+from vtune.store.pages import UNREADABLE, readable_copies
 from vtune.store.records import STUDY_STATES
 from vtune.store.rows import Rows, is_id
 
@@ -124,7 +124,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None)
     # `writable_schema` also has SQLite go on where a part of the schema or the end of the file is missing.
     for pragma in ("writable_schema=ON", "trusted_schema=OFF", "cell_size_check=ON"):
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(*UNREADABLE):
             connection.execute(f"PRAGMA {pragma}")
     connection.text_factory = lambda text: text.decode(errors="replace")
     return connection
@@ -200,6 +200,7 @@ def _trials(reading: Rows, number: int, study: Rescued) -> None:
     whole &= reading.ended
     complete = study.row["state"] == "complete" and not whole
     expected = max([study.row["trials"] if complete else 0, *(trial + 1 for trial in study.trials)])
+    study.row["trials"] = max(study.row["trials"], len(study.trials)) if study.row["trials"] else 0
     if said := _lost(expected - len(study.trials), whole or complete):
         study.lost["trials"] = said
 
