@@ -66,6 +66,18 @@ class Trial:
     error: str | None = None
     rerun: Rerun | None = None
 
+    def _repr_html_(self) -> str:
+        from vtune import cards  # notebooks alone need it
+
+        told = {"score": self.score, "step": self.step, "origin": self.origin or None, "error": self.error}
+        facts = {name: value for name, value in told.items() if value is not None}
+        return cards.card(
+            cards.title(f"trial {self.id}", self.state),
+            cards.pairs(facts),
+            cards.table(["hyperparameter", "value"], list(self.config.items())),
+            cards.table(["metric", "last value"], list(self.metrics.items())) if self.metrics else "",
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
