@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from vtune import proposers, schedulers
+from vtune.blame import traced_with
 from vtune.cache import enable_compilation_cache
 from vtune.calibration import learn
 from vtune.engine.buckets import Buckets, Forecast, asked_for
@@ -332,10 +333,11 @@ class Study(SavedStudy):
             for exemplar in self._standing.programs or [first]:
                 self._executor.planner.extend(exemplar)
         else:
-            self._executor = prepared(
-                make, self._wanted, task=self.task, space=self._given_space, data=data, settings=self.settings,
-                exemplar=first, threads=self._threads, sample=self._sample, share=schedulers.share(self._scheduler),
-            )  # fmt: skip
+            with traced_with(first):
+                self._executor = prepared(
+                    make, self._wanted, task=self.task, space=self._given_space, data=data, settings=self.settings,
+                    exemplar=first, threads=self._threads, sample=self._sample, share=schedulers.share(self._scheduler),
+                )  # fmt: skip
         return self._executor
 
     def _sample(self, n: int) -> list[Config]:
@@ -426,7 +428,13 @@ class Study(SavedStudy):
             executor, self._given_space, tally, time.perf_counter() - self._begun, self._threads,
             self.settings.seed,
         )  # fmt: skip
-        return dataclasses.replace(found, reruns=self._reruns, earlier=tuple(self.record.choices.get("warm_start", ())))
+        return dataclasses.replace(found, reruns=self._reruns, remarks=self._remarks(tally))
+
+    def _remarks(self, tally: Tally) -> tuple[str, ...]:
+        learned = self.record.choices.get("warm_start", ())
+        found = f"{tally.asked:,} of {self.settings.trials:,} trials"
+        fewer = f"{self._proposer.name} had no more configurations after {found}"
+        return (*learned, *([fewer] if tally.exhausted else []))
 
     def _end(self, **fields: Any) -> None:
         """Writes how the run ended in the middle of a tick, of which nothing else is written: it is done again."""

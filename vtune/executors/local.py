@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from vtune import rng
+from vtune.blame import traced_with
 from vtune.engine.buckets import Buckets, Forecast
 from vtune.engine.devices import Workers
 from vtune.engine.inheritance import Inheritance
@@ -421,10 +422,9 @@ class LocalExecutor:
         strategy = self.strategy
 
         def specialise(config: Mapping[str, Any]) -> Any:
-            return trace(
-                self._task, self._space, config, self._data, strategy, self._rng_name, self.buckets.packing(config),
-                self.folds,
-            )  # fmt: skip
+            packing = self.buckets.packing(config)
+            with traced_with(config):
+                return trace(self._task, self._space, config, self._data, strategy, self._rng_name, packing, self.folds)
 
         return Workshop(specialise, self._workers, self._status, self._waiting, self.free)
 
