@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from vtune.errors import ArgumentError
+from vtune.progress_notebook import NotebookBar, in_notebook
 
 LINE_SECONDS = 10.0
 """How often a display that cannot be redrawn prints a line."""
@@ -43,15 +44,18 @@ class Display:
     Args:
       name: the study's name.
       metric: name of the metric that is tuned.
-      mode: "auto" (a bar where it can be redrawn, else lines on stderr), "bar", "lines" or "off".
+      mode: "auto" (a bar where it can be redrawn, in a notebook one output of its own, else lines on stderr), "bar",
+        "lines" or "off".
     """
 
     def __init__(self, name: str, metric: str, mode: str = "auto"):
         if mode not in ("auto", "bar", "lines", "off"):
             raise ArgumentError(f"progress must be 'auto', 'bar', 'lines' or 'off', not {mode!r}")
         self._console = Console(stderr=True)
-        redrawn = self._console.is_terminal or self._console.is_jupyter
-        self._mode = ("bar" if redrawn else "lines") if mode == "auto" else mode
+        self._mode = ("bar" if self._console.is_terminal else "lines") if mode == "auto" else mode
+        self._notebook = NotebookBar(name) if mode in ("auto", "bar") and in_notebook() else None
+        if self._notebook is not None:
+            self._mode = "notebook"
         self._name = name
         self._metric = metric
         self._started = time.monotonic()
@@ -80,10 +84,14 @@ class Display:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+        if self._notebook is not None:
+            self._notebook.close()
 
     def say(self, text: str) -> None:
         """What is going on now: "compiling 1 of 3"."""
-        if self._bar is not None:
+        if self._notebook is not None:
+            self._notebook.say(text)
+        elif self._bar is not None:
             self._bar.update(self._task, facts=text)
         elif self._mode == "lines":
             self._print(text)
@@ -94,7 +102,11 @@ class Display:
         if self._began is None:
             self._began = now
         facts = self._facts(status, now, last)
-        if self._bar is not None:
+        if self._notebook is not None:
+            share = max(status.step_share, status.ended / max(1, status.trials))
+            counts = f"{status.ended:,} of {status.trials:,} trials in {_duration(now - self._started)}"
+            self._notebook.draw(counts, share, facts, last=last)
+        elif self._bar is not None:
             self._bar.update(self._task, total=status.trials, completed=status.ended, facts=facts)
         elif self._mode == "lines" and (last or now - self._last_line >= LINE_SECONDS):
             self._last_line = now
