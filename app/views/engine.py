@@ -13,6 +13,8 @@ from vtune.report import Explanation
 from vtune.store.records import StudyRecord
 from vtune.text import duration, plain
 
+UNITS = {"trace": "trace s", "compile": "compile s", "step": "ms a lane-step", "kib": "KiB a lane"}
+
 
 def facts(study: StudyRecord, told: Explanation) -> None:
     """The figures at the top."""
@@ -25,12 +27,11 @@ def facts(study: StudyRecord, told: Explanation) -> None:
         "Training": (duration(run), "on the device, a thread"),
         "State": (f"{told.memory_bytes / 2**20:,.1f} MiB", "what the lanes hold on the device"),
     }
-    if told.padded_share is not None:
-        values["Padding"] = (f"{told.padded_share:.0%}", "of the work, in packed networks")
     with st.container(horizontal=True):
         for label, (value, about) in values.items():
             st.metric(label, value, border=True, help=about)
-    st.text(f"Steps run {told.strategy}.")
+    padding = "" if told.padded_share is None else f" {told.padded_share:.0%} of the work is padding."
+    st.text(f"How steps run: {told.strategy}.{padding}")
 
 
 def draw(study: StudyRecord) -> None:
@@ -59,13 +60,11 @@ def draw(study: StudyRecord) -> None:
     st.subheader("What compiling and running cost", anchor=False)
     charts.show(reads.figure(study, "costs"), "costs", "Seconds of tracing, compiling and running, by program")
     st.subheader("Programs", anchor=False)
-    tables.table(analysis.programs(study.report), wide=["guards"])
+    tables.table(analysis.programs(study.report).rename(columns=UNITS), wide=["guards"])
     st.subheader("What Python asked of the hyperparameters", anchor=False)
     asked = analysis.guards(study.report)
-    if len(asked):
-        tables.table(asked, wide=["question"])
-    kinds = ", ".join(f"{name} {kind}" for name, kind in told.kinds.items())
-    st.text(f"{kinds}.")
+    said = [name for name in asked if asked[name].map(bool).any()]
+    tables.table(asked[said], wide=["question", "note"])
     for event in reads.troubles(study):
         st.warning("Memory ran out: the study went on with smaller blocks.", icon=":material/memory_alt:")
         st.text(f"{event['blocks']} blocks of {event['block']} lanes since then. {plain(event['message'])[:300]}")

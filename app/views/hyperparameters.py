@@ -12,14 +12,6 @@ from vtune.analysis import where_to_look
 from vtune.store.records import StudyRecord
 from vtune.text import plain
 
-VIEWS = {
-    "importance": "Importance",
-    "slices": "Slices",
-    "contour": "Contour",
-    "interactions": "Interactions",
-    "parallel": "Parallel",
-    "rank": "Ranks",
-}
 ENOUGH = 8  # complete trials, before anything can be said
 
 
@@ -106,8 +98,8 @@ if not names:
     empty.nothing("tune", "No space", "The study does not say what may vary.")
     st.stop()
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-    view = st.segmented_control("View", list(VIEWS), default="importance", required=True, key="view",
-                                format_func=VIEWS.get, bind="query-params")  # fmt: skip
+    view = st.segmented_control("View", list(PARTS), default="importance", required=True, key="view",
+                                bind="query-params")  # fmt: skip
     if view == "importance":
         method = st.segmented_control("By", ["ped-anova", "fanova"], default="ped-anova", required=True, key="by",
                                       bind="query-params")  # fmt: skip

@@ -27,7 +27,7 @@ def draw(study: StudyRecord) -> None:
     expected = reads.summary(study, "proposals")
     st.subheader("What was expected, and what came", anchor=False)
     if expected["mean"].notna().any():
-        left, right = st.columns(2, gap="large")
+        left, right = st.columns([3, 2], gap="medium")
         with left:
             about = "Predicted score against the score that was measured"
             charts.pick(reads.figure(study, "predictions"), "predictions", about)
@@ -46,7 +46,9 @@ def draw(study: StudyRecord) -> None:
     if len(expected):
         st.subheader("The latest proposals", anchor=False)
         total = expected.attrs.get("total", len(expected))
-        latest = expected.sort_values("trial", ascending=False).head(LATEST)
+        sign = -1.0 if shell.objective(study)[1] == "max" else 1.0
+        latest = expected.assign(mean=sign * expected["mean"]).sort_values("trial", ascending=False).head(LATEST)
+        latest = latest.rename(columns={"mean": "expected", "deviation": "give or take", "gain": "promised gain"})
         st.caption(f"Showing {len(latest):,} of {total:,} proposals.")
         filled = [name for name in latest if latest[name].notna().any()]
         tables.table(latest[filled], height=320)

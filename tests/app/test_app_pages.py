@@ -223,6 +223,8 @@ def test_curves_read_the_best_trials(app, store, numbers):
 def test_every_view_of_the_hyperparameters(app, store, numbers, view):
     test = app(store, "hyperparameters", study=numbers["finished"], view=view)
     assert test.get("plotly_chart")
+    assert in_url(test, "view") in (view, None)
+    assert test.button_group(key="view").value == view
 
 
 def test_studies_are_compared_by_the_link(app, store, numbers):
