@@ -73,7 +73,7 @@ class Explanation:
       notes: hyperparameter -> what else is to be said of it, such as why it was not packed.
       trials: planned or admitted trials.
       reruns: trial -> what fresh seeds made of it after the study.
-      earlier: what was learned from each earlier study, in words.
+      remarks: what was learned from earlier studies, and why there are fewer trials than asked for, in words.
 
     Example:
       >>> import jax.numpy as jnp, vtune
@@ -103,7 +103,7 @@ class Explanation:
     padded_share: float | None = None
     reruns: Mapping[int, Rerun] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
-    earlier: Sequence[str] = ()
+    remarks: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as JSON values, as the store keeps it."""
@@ -159,7 +159,7 @@ class Explanation:
             padded = "" if self.padded_share is None else f"; {self.padded_share:.0%} of the work is padding"
             expected = ", ".join(f"{name} {value:.1f} s" for name, value in self.expected.items())
             lines.append(f"packed in ranges: {ranges}{padded}{'; expected ' if expected else ''}{expected}")
-        lines += self.earlier
+        lines += self.remarks
         lines += [again_in_words(trial, rerun) for trial, rerun in self.reruns.items()]
         return lines
 

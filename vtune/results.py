@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vtune.analysis import hypervolume, non_dominated, reference_point
 from vtune.errors import ResultError
 from vtune.records import Trial, TrialState
 from vtune.report import Explanation
@@ -20,6 +21,7 @@ from vtune.variables import read_variables, variables_folder
 if TYPE_CHECKING:
     import pandas as pd
 
+    from vtune.room import RoomLeft
     from vtune.store import Reader, StudyRecord
 
 
@@ -109,15 +111,54 @@ class SavedStudy:
 
         Only trials that keep to the constraints are looked at.
         """
-        record = self.record
+        objectives = self.record.objectives
         frame = self.frame()
         frame = frame[frame["state"] == TrialState.COMPLETE]
         for rule in self.constraints:
             frame = frame[rule.excess(frame[rule.metric].to_numpy(float)) <= 0]
-        signs = np.array([1.0 if mode == "min" else -1.0 for _, mode in record.objectives])
-        values = frame[[name for name, _ in record.objectives]].to_numpy(float) * signs
-        beaten = [bool(((values <= row).all(axis=1) & (values < row).any(axis=1)).any()) for row in values]
-        return frame[~np.array(beaten, bool)]
+        return frame[non_dominated(frame[[name for name, _ in objectives]], [mode for _, mode in objectives])]
+
+    def hypervolume(self, reference: Sequence[float] | None = None) -> float:
+        """The volume that the front dominates (Zitzler and Thiele, 1998): how far a study of several metrics has come.
+
+        Args:
+          reference: a point that is worse than what counts, a value a metric; a tenth beyond the worst complete trials
+            unless given. Compare studies by one reference only.
+
+        Example:
+          >>> import jax.numpy as jnp, vtune
+          >>> task = vtune.Function(lambda hp, key: {"loss": jnp.square(hp.x), "size": 3.0 - hp.x})
+          >>> space, both = vtune.Space(x=vtune.Int(0, 2)), ["loss", "size"]
+          >>> study = vtune.tune(task, space, metric=both, mode="min", proposer="grid", trials=3, progress="off")
+          >>> study.front()[both].values.tolist(), study.hypervolume([4.0, 4.0])
+          ([[0.0, 3.0], [1.0, 2.0], [4.0, 1.0]], 7.0)
+        """
+        names, modes = zip(*self.record.objectives, strict=True)
+        frame = self.frame()
+        complete = frame[frame["state"] == TrialState.COMPLETE][list(names)]
+        corner = reference_point(complete, modes) if reference is None else reference
+        return hypervolume(self.front()[list(names)], modes, corner)
+
+    def room_left(self) -> RoomLeft:
+        """How much more trials could still gain, with its uncertainty, whatever the proposer was.
+
+        A Gaussian process learns all ended trials; the best of the space under draws from it says what there is left.
+
+        Raises:
+          ResultError: too few trials have a score.
+          ArgumentError: a study of several metrics.
+
+        Example:
+          >>> import jax.numpy as jnp, vtune
+          >>> task = vtune.Function(lambda hp, key: {"loss": jnp.square(hp.x - 0.3)})
+          >>> study = vtune.tune(task, vtune.Space(x=vtune.Float(0, 1)), trials=16, progress="off")
+          >>> room = study.room_left()
+          >>> room.best == study.best.score, 0.0 <= room.gain < 0.01
+          (True, True)
+        """
+        from vtune.room import room_left  # brings JAX
+
+        return room_left(self)
 
     def trials(self, states: Iterable[str] | None = None) -> list[Trial]:
         """All trials by id, or those in the given states."""

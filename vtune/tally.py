@@ -14,6 +14,7 @@ class Tally:
       ended: trials that are over.
       diverged: trials of those that diverged.
       best: the best score so far, lower is better.
+      exhausted: whether the proposer has no more configs.
       live_steps: lane-steps of live trials.
       dispatched_steps: lane-steps dispatched.
       device_seconds: thread-seconds in which blocks ran.
@@ -25,6 +26,7 @@ class Tally:
     ended: int = 0
     diverged: int = 0
     best: float = float("inf")
+    exhausted: bool = False
     live_steps: int = 0
     dispatched_steps: int = 0
     device_seconds: float = 0.0
