@@ -63,6 +63,11 @@ class Settings:
     constraints: tuple[Requirement, ...] = ()
 
     @property
+    def asked(self) -> tuple[str, ...]:
+        """Metrics that are tuned or that must keep to a bound."""
+        return (*(goal.metric for goal in self.objectives), *(bound.metric for bound in self.constraints))
+
+    @property
     def replicas(self) -> int:
         """Lanes of a trial."""
         return self.folds * self.seeds

@@ -40,6 +40,7 @@ from vtune.report import Explanation
 from vtune.rerun import collected, journeys
 from vtune.results import SavedStudy
 from vtune.resume import Standing, lanes_now, standing
+from vtune.resuming import asked_again, last_unfinished
 from vtune.settings import budget, check_metrics, default_name, settings, whole
 from vtune.snapshots import Snapshots
 from vtune.space import Space
@@ -118,6 +119,8 @@ class Study(SavedStudy):
             seed=seed, rng=rng, keep=keep, folds=folds, seeds=seeds, rerun=rerun,
             constraint=constraint,
         )  # fmt: skip
+        if hasattr(self.task, "measuring"):
+            self.task = self.task.measuring(self.settings.asked)
         self._given_space = space
         self._proposer = proposers.make(proposer, space, self.settings.seed)
         self._earlier = teach(self._proposer, space, self.settings, warm_start)
@@ -133,15 +136,20 @@ class Study(SavedStudy):
         self._executor: LocalExecutor | None = None
         self._standing: Standing | None = None
         self._snapshots = Snapshots(None)
-        name = default_name(task) if name is None else name
-        Display(name, self.settings.objectives[0].metric, progress)
+        Display("", self.settings.objectives[0].metric, progress)
         checked = [space.validate(config) for config in _configs(enqueue)]
         self._writer = open_writer(store)
         self._queue = Queue(store)
-        record = self._open(name, resume)
+        if name is None:
+            name = last_unfinished(self._writer.reader(), self._task_name) if asked_again() else default_name(task)
+        record = self._open(name, resume or asked_again())
         super().__init__(self._writer.reader(), record, variables_folder(self._writer.location.path, record.id))
         self._queue.mark(self._reader.enqueued(record.id)["queued"].tolist())
         self._queue.top_up(record.name, checked, begun=record.clock > 0)
+
+    @property
+    def _task_name(self) -> str:
+        return getattr(self.task, "name", None) or type(self.task).__name__
 
     @property
     def space(self) -> Space:
@@ -202,7 +210,7 @@ class Study(SavedStudy):
                 else:
                     self._end(state="interrupted")
                 counts = self._counts()
-                again = " Go on with resume=True." if self._files is not None else ""
+                again = " Go on with resume=True, or `vtune resume SCRIPT`." if self._files is not None else ""
                 raise Interrupted(f"study {record.name!r} was interrupted and keeps: {counts}.{again}") from error
             except BaseException as error:
                 self._end(state="failed", error=f"{type(error).__name__}: {error}")
@@ -285,7 +293,7 @@ class Study(SavedStudy):
             rng=self.settings.rng,
             proposer=self._proposer.name,
             scheduler=getattr(self._scheduler, "name", None),
-            task=getattr(self.task, "name", None) or type(self.task).__name__,
+            task=self._task_name,
             choices=self._fixed(),
         )
         if resume:

@@ -248,6 +248,11 @@ class TestFineTuning:
         np.testing.assert_array_equal(whole["body"]["kernel"], BODY["kernel"])
         np.testing.assert_allclose(whole["head"]["kernel"], params["head"]["kernel"], rtol=1e-4, atol=1e-6)
 
+    def test_a_study_measures_what_it_tunes(self):
+        task = self.task(metrics=())
+        assert set(task.measuring(["n_params", "loss", "mine"])._metrics) == {"n_params"}
+        assert task.measuring(["loss"]) is task
+
     def test_n_params_counts_the_frozen_part_too(self):
         task = self.task(metrics="n_params")
         found = measure(task, task.init(HP, task.data, KEY))

@@ -62,7 +62,7 @@ def resolve(metrics: Any, *, binary: bool = False, centre: float = 0.0) -> dict[
     if isinstance(metrics, str):
         metrics = (metrics,)
     given = dict(metrics) if isinstance(metrics, Mapping) else _by_name(metrics)
-    named = {**_named(binary, centre), "n_params": None}
+    named = _named(binary, centre)
     resolved: dict[str, Metric | None] = {}
     for name, metric in given.items():
         if not isinstance(name, str) or not name.isidentifier():
@@ -120,6 +120,7 @@ def _named(binary: bool, centre: float) -> dict[str, Metric | None]:
         "mae": mean_of("mae", lambda outputs, labels: jnp.abs(alike("mae", outputs, labels) - labels)),
         "rmse": Metric(rmse.sums, lambda total: jnp.sqrt(rmse.finish(total))),
         "r2": Metric(lambda outputs, batch: _squares(outputs, batch, centre), _explained),
+        "n_params": None,
     }
 
 
@@ -184,3 +185,7 @@ def _explained(total: Any) -> Any:
     """Coefficient of determination; the mean over output columns where there are several."""
     errors, offset, square, count = total
     return (1 - errors / (square - jnp.square(offset) / count)).mean()
+
+
+NAMES = tuple(_named(binary=False, centre=0.0))
+"""Metrics that are known by their name."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -149,7 +150,8 @@ class Supervised:
         self._batch_size = batch_size if callable(batch_size) else _batch_size(batch_size, rows(sources.train))
         facts = label_facts(loss, sources.sets, prepared=prepare is not None)
         self._loss = losses.resolve(loss, facts.top)
-        self._metrics = measures.resolve(metrics, binary=loss == "binary_cross_entropy", centre=facts.centre)
+        self._resolve = functools.partial(measures.resolve, binary=loss == "binary_cross_entropy", centre=facts.centre)
+        self._metrics = self._resolve(metrics)
         self._names = {"loss": loss if isinstance(loss, str) else _qualified(loss), "metrics": list(self._metrics)}
         self._division, data = held_apart(sources.train, sources.valid)
         self.data = {**data, "pretrained": None if init is None else plain(init, takes_rngs(model))}
@@ -158,6 +160,17 @@ class Supervised:
         """A copy that tells `optimizer(hp, run)` how long trials train."""
         task = copy.copy(self)
         task.run = run
+        task._rehearsals = Rehearsals()
+        return task
+
+    def measuring(self, names: Iterable[str]) -> Supervised:
+        """A copy that also measures those of some metrics that are known by name, as a study that tunes one asks."""
+        missing = [name for name in names if name in measures.NAMES and name not in self._metrics]
+        if not missing:
+            return self
+        task = copy.copy(self)
+        task._metrics = {**self._metrics, **self._resolve(missing)}
+        task._names = {**self._names, "metrics": list(task._metrics)}
         task._rehearsals = Rehearsals()
         return task
 
