@@ -140,6 +140,8 @@ class Plots:
         """The expected score over two hyperparameters; the two most important unless named."""
         metric, mode = _objective(self._study)
         frame = self._sample()
+        if len(self._space) < 2:
+            return look.nothing("This study has one hyperparameter; a contour needs two.")
         if first is None or second is None:
             ranked = [name for name in self._ranked(frame) if name not in (first, second)]
             first, second = (name if name is not None else ranked.pop(0) for name in (first, second))
