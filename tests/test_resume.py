@@ -5,8 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
-from contracts.small import curves, study, task
-from test_snapshots import interrupted
+from faults.little import Little, curves, interrupted, study
 
 import vtune
 from vtune.engine.lanes import Block
@@ -49,9 +48,10 @@ def complete(tmp_path_factory):
         ({"seed": 9}, "its seed was 3 and is now 9"),
         ({"trials": 5}, "its trials was 4 and is now 5"),
         ({"steps": 24, "eval_every": 3}, "its steps was 12 and is now 24"),
+        ({"scheduler": "asha"}, "its scheduler was None and is now 'asha'"),
         ({"proposer": "sobol"}, "its proposer was 'random' and is now 'sobol'"),
-        ({"metric": "loss", "mode": "min"}, "its objectives was"),
-        ({"given": task(valid=0.2)}, "cannot go on"),
+        ({"metric": "size", "mode": "max"}, "its objectives was"),
+        ({"given": Little(size=4)}, "the task's size was 3 and is now 4"),
     ],
 )
 def test_another_study_is_refused_with_the_difference(complete, changed, named):
@@ -107,7 +107,7 @@ def test_an_error_of_the_device_in_the_middle_of_a_study_loses_nothing(tmp_path,
 
 
 def test_what_a_script_enqueues_is_tried_once_however_often_it_runs(tmp_path, monkeypatch):
-    mine = [{"lr": 0.5, "decay": 0.01}, {"lr": 0.25, "decay": 0.01}]
+    mine = [{"lr": 0.5, "noise": 0.01}, {"lr": 0.25, "noise": 0.01}]
     kept = {"store": tmp_path / "s.db", "name": "x", "resume": True, "enqueue": mine}
     interrupted(monkeypatch, 2, **kept)
     interrupted(monkeypatch, 3, **kept)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import functools
-import os
-import signal
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from contracts.small import curves, study
+from faults.little import curves, interrupted, study
 
 import vtune
 import vtune.study
@@ -102,23 +100,6 @@ def spoil(folder, damage):
                 data = bytearray(path.read_bytes())
                 data[len(data) // 2] ^= 255
                 path.write_bytes(bytes(data))
-
-
-def interrupted(monkeypatch, after, **options):
-    """Runs a study that gets Ctrl-C after so many chunks."""
-    advance, count = Block.advance, [0]
-
-    def counted(block, steps):
-        chunk = advance(block, steps)
-        count[0] += 1
-        if count[0] == after:
-            os.kill(os.getpid(), signal.SIGINT)
-        return chunk
-
-    with monkeypatch.context() as patches:
-        patches.setattr(Block, "advance", counted)
-        with pytest.raises(vtune.errors.Interrupted):
-            study(**options)
 
 
 def trained(monkeypatch):

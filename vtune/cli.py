@@ -1,4 +1,4 @@
-"""The command line: look at a store, export from it, open the app. It never writes to a store."""
+"""The command line: look at a store, export from it, open the app, go on with a study."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vtune import cli_report, cli_store
+from vtune import cli_report, cli_resume, cli_store
 from vtune.errors import ArgumentError, StoreError, VtuneError
 from vtune.records import Trial
 from vtune.report import Explanation
@@ -34,6 +34,7 @@ commands = typer.Typer(
     pretty_exceptions_enable=False,
 )
 cli_store.add_to(commands)
+cli_resume.add_to(commands)
 
 
 def main() -> None:

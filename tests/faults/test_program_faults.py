@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import shutil
@@ -32,8 +33,8 @@ class Fitting:
     name = "fitting"
 
     def __init__(self, place=None, value=np.nan):
-        self._place, self._value = place, value
-        self.data = (jnp.linspace(0, 1, 8), jnp.linspace(1, 3, 8))
+        self._place = place
+        self.data = (jnp.linspace(0, 1, 8), jnp.linspace(1, 3, 8), jnp.float32(value))
 
     def init(self, hp, data, key):
         params = jax.random.normal(key, (2,))
@@ -42,38 +43,39 @@ class Fitting:
     def step(self, hp, state, data, key):
         loss, gradients = jax.value_and_grad(self._loss)(state["params"], data)
         now = (hp.bad == 1) & (state["steps"] >= 2)
-        loss = self._spoilt("step loss", loss, now)
-        gradients = self._spoilt("gradient", gradients, now)
+        loss = self._spoilt("step loss", loss, now, data)
+        gradients = self._spoilt("gradient", gradients, now, data)
         updates, opt = optax.sgd(hp.lr).update(gradients, state["opt"])
-        params = self._spoilt("params", optax.apply_updates(state["params"], updates), now)
+        params = self._spoilt("params", optax.apply_updates(state["params"], updates), now, data)
         return {"params": params, "opt": opt, "steps": state["steps"] + 1}, {"train_loss": loss}
 
     def evaluate(self, hp, state, data, key):
         now = (hp.bad == 1) & (state["steps"] >= 3)
-        return {"loss": self._spoilt("loss", self._loss(state["params"], data), now)}
+        return {"loss": self._spoilt("loss", self._loss(state["params"], data), now, data)}
 
     def _loss(self, params, data):
-        x, y = data
+        x, y, _ = data
         return jnp.square(params[0] * x + params[1] - y).mean()
 
-    def _spoilt(self, place, value, now):
-        return jnp.where(now, self._value, value) if place == self._place else value
+    def _spoilt(self, place, value, now, data):
+        return jnp.where(now, data[2], value) if place == self._place else value
 
 
 def fit(task, **options):
     return vtune.tune(task, SPACE, **{**OPTIONS, **options})
 
 
-@pytest.fixture(scope="module")
-def healthy():
-    found = fit(Fitting())
+@functools.cache
+def healthy(place):
+    """The same program with a finite number in place of what is not."""
+    found = fit(Fitting(place, 0.5))
     return found.frame(), found.curves()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf], ids=["nan", "inf", "minus inf"])
 @pytest.mark.parametrize("place", ["loss", "gradient", "params"])
-def test_what_is_not_finite_ends_its_trial_alone(healthy, place, value, record_fault):
-    frame, curves = healthy
+def test_what_is_not_finite_ends_its_trial_alone(place, value, record_fault):
+    frame, curves = healthy(place)
     found = fit(Fitting(place, value))
     mine, rows = found.frame(), found.curves()
     bad = frame["bad"] == 1
@@ -91,10 +93,10 @@ def test_what_is_not_finite_ends_its_trial_alone(healthy, place, value, record_f
     record_fault("fault in the program")
 
 
-def test_another_metric_that_is_not_finite_is_missing_and_no_more(healthy, record_fault):
+def test_another_metric_that_is_not_finite_is_missing_and_no_more(record_fault):
     found = fit(Fitting("step loss"))
     assert (found.frame()["state"] == "complete").all()
-    assert found.curves()["train_loss"].isna().sum() == 2 * (healthy[0]["bad"] == 1).sum()
+    assert found.curves()["train_loss"].isna().sum() == 2 * (found.frame()["bad"] == 1).sum()
     record_fault("fault in the program")
 
 
@@ -229,7 +231,7 @@ def test_a_proposer_or_scheduler_that_raises_ends_the_study_and_keeps_what_was_m
     record_fault("fault in the program")
 
 
-def test_a_clock_that_jumps_changes_nothing(tmp_path, monkeypatch, healthy, record_fault):
+def test_a_clock_that_jumps_changes_nothing(tmp_path, monkeypatch, record_fault):
     now, jumps = [time.time()], random.Random(4)
 
     def jumping():
