@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
 
 from flax import serialization
+
+from vtune.errors import StoreError
 
 SUFFIX = ".msgpack"
 
@@ -23,12 +26,24 @@ def write_variables(folder: Path, trial: int, variables: Any) -> None:
       folder: made if it is not there.
       trial: the trial's id.
       variables: pytree of arrays in dicts, lists, tuples and whatever Flax can turn into a state dict.
+
+    Raises:
+      StoreError: the folder cannot be written, or its disk is full.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"trial-{trial}{SUFFIX}"
     unfinished = target.with_suffix(f".{os.getpid()}.part")
-    unfinished.write_bytes(serialization.msgpack_serialize(serialization.to_state_dict(variables)))
-    os.replace(unfinished, target)
+    content = serialization.msgpack_serialize(serialization.to_state_dict(variables))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(content)
+        os.replace(unfinished, target)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        raise StoreError(
+            f"the trained variables of trial {trial} must be written to {target}, and the system says: "
+            f"{error.strerror}. Check the folder and make room; study.retrain({trial}) brings them back."
+        ) from error
 
 
 def read_variables(folder: Path | None, trial: int) -> Any | None:
