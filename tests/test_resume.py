@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+import numpy as np
 import pytest
 from faults.little import Little, curves, interrupted, study
 
@@ -113,3 +114,14 @@ def test_what_a_script_enqueues_is_tried_once_however_often_it_runs(tmp_path, mo
     interrupted(monkeypatch, 3, **kept)
     found = study(**kept)
     assert found.frame()["origin"].tolist() == ["enqueued"] * 2 + ["random"] * 16
+
+
+def test_variables_that_were_lost_with_a_run_are_trained_again(tmp_path, monkeypatch):
+    """As after SIGKILL: what was kept in memory is gone."""
+    kept = {"store": tmp_path / "s.db", "name": "x", "resume": True, "keep": 18, "scheduler": PBT(interval=3)}
+    with monkeypatch.context() as patches:
+        patches.setattr(vtune.study.Study, "_write_kept", lambda self: None)
+        interrupted(monkeypatch, 14, **{**kept, "lanes": 4})
+    found, whole = study(**{**kept, "lanes": 4}), study(scheduler=PBT(interval=3), keep=18, lanes=4)
+    for trial in range(18):
+        np.testing.assert_array_equal(found.best_params(trial), whole.best_params(trial))

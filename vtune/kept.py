@@ -65,6 +65,10 @@ class Kept:
             lane, leaves = copy(trial)
             self._states[trial] = KeptState(trial, score, lane, config(trial), tuple(leaves))
 
+    def add(self, state: KeptState) -> None:
+        """Keeps a state of an earlier run that is among the best."""
+        self._states[state.trial] = state
+
     @property
     def states(self) -> list[KeptState]:
         """What is kept, best first."""

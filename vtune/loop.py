@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from vtune.asking import Answer, Asker
 from vtune.engine.lane import LaneTask
-from vtune.engine.lanes import Entry, Point, State
+from vtune.engine.lanes import Point, State
 from vtune.errors import ConfigError, ProposerError
 from vtune.executors.arrangement import Arrangement
 from vtune.executors.local import Copy, LocalExecutor, Work
@@ -24,7 +23,7 @@ from vtune.progress import Display, Status
 from vtune.records import Config, Decision, TrialState
 from vtune.replay import Journey, Seen, Stop, replayed
 from vtune.requirement import worst
-from vtune.resume import Standing, Unfinished
+from vtune.resume import Standing, bring_back
 from vtune.schedulers import Recall, Verdict
 from vtune.settings import Settings
 from vtune.snapshots import Snapshots
@@ -195,38 +194,9 @@ class Loop:
         return work
 
     def _bring_back(self) -> None:
-        """Trains unfinished trials to where they were and puts them there; where order does not matter, they begin."""
-        standing, executor = self._standing, self._executor
-        if standing is None:
-            return
-        begun = {trial.id: done for trial in standing.unfinished if (done := standing.arrangement.done.get(trial.id))}
-        journeys = {
-            trial.id: self._journey(trial, begun[trial.id])
-            for trial in standing.unfinished
-            if trial.id in begun and (trial.start is None or trial.start.done < begun[trial.id])
-        }
-        entries: dict[int, Entry] = {}
-        seen = (lambda trial, step, values: None) if standing.recorded is None else standing.recorded.check
-        for stop in self.again(journeys, seen):
-            if stop.last:
-                entries[stop.trial] = executor.take([stop.trial])[0]
-            elif (saved := self._live[stop.trial].saved) is not None:
-                state = executor.states([stop.trial])[0]
-                self._live[stop.trial].saved = dataclasses.replace(saved, state=state)
-        where = standing.arrangement.done
-        for trial in standing.unfinished:
-            config, back = self._fill(trial.config), entries.get(trial.id)
-            entry = Entry(trial.id, config, executor.length(config))
-            there = back or (trial.start if trial.id not in journeys else None)
-            if there is not None:
-                entry = dataclasses.replace(entry, done=there.done, state=there.state, sums=there.sums)
-            entries[trial.id] = entry
-        executor.arrange(standing.arrangement, entries)
-        executor.enter([entries[trial.id] for trial in standing.unfinished if trial.id not in where])
-
-    def _journey(self, trial: Unfinished, done: int) -> Journey:
-        stops = () if trial.saved is None or trial.kept is not None else (trial.saved[0],)
-        return Journey(trial.route, done, stops, trial.start)
+        """Puts unfinished trials where they were."""
+        if self._standing is not None:
+            bring_back(self._standing, self._executor, self._live, self._fill, self.again)
 
     @property
     def _closed(self) -> bool:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vtune.engine.lanes import Entry, Point
 from vtune.errors import ReplayError
 from vtune.executors.arrangement import Arrangement
 from vtune.executors.pool import Seat
 from vtune.lineage import ENDLESS, Route, routes, until
 from vtune.measured import together
 from vtune.records import Config, TrialState
+from vtune.replay import Journey, Seen, Stop
 from vtune.snapshots import newest
 from vtune.space import Choice
 from vtune.tally import Tally
@@ -23,7 +26,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from vtune.engine.lanes import Point
+    from vtune.executors.local import LocalExecutor
+    from vtune.live import Live
     from vtune.records import Trial
     from vtune.settings import Settings
     from vtune.space import Space
@@ -215,6 +219,45 @@ def standing(
         recorded=None if shrunk else recorded,
         snapshots=details,
     )
+
+
+def bring_back(
+    standing: Standing,
+    executor: LocalExecutor,
+    live: Mapping[int, Live],
+    fill: Callable[[Config], Config],
+    again: Callable[[Mapping[int, Journey], Seen], Iterator[Stop]],
+) -> None:
+    """Trains unfinished trials to where they were and puts them there; where order does not matter, they begin.
+
+    Args:
+      standing: where the study stands.
+      executor: without trials, with its programs traced.
+      live: the unfinished trials, which get the states that were saved.
+      fill: fills a configuration.
+      again: trains trials along journeys.
+    """
+    done = standing.arrangement.done
+    journeys = {
+        trial.id: Journey(trial.route, end, () if trial.kept or not trial.saved else (trial.saved[0],), trial.start)
+        for trial in standing.unfinished
+        if (end := done.get(trial.id, 0)) > (trial.start.done if trial.start is not None else 0)
+    }
+    entries: dict[int, Entry | Point] = {trial.id: trial.start for trial in standing.unfinished if trial.start}
+    compare: Seen = (lambda trial, step, values: None) if standing.recorded is None else standing.recorded.check
+    for stop in again(journeys, compare):
+        if stop.last:
+            entries[stop.trial] = executor.take([stop.trial])[0]
+        elif (saved := live[stop.trial].saved) is not None:
+            live[stop.trial].saved = dataclasses.replace(saved, state=executor.states([stop.trial])[0])
+    placed = {}
+    for trial in standing.unfinished:
+        config = fill(trial.config)
+        placed[trial.id] = Entry(trial.id, config, executor.length(config))
+        if (at := entries.get(trial.id)) is not None:
+            placed[trial.id] = dataclasses.replace(placed[trial.id], done=at.done, state=at.state, sums=at.sums)
+    executor.arrange(standing.arrangement, placed)
+    executor.enter([placed[trial.id] for trial in standing.unfinished if trial.id not in done])
 
 
 class _Points:

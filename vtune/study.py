@@ -35,6 +35,7 @@ from vtune.lineage import Route, routes, until
 from vtune.loop import Loop
 from vtune.progress import Display
 from vtune.records import Config, Rerun, Trial, TrialState
+from vtune.replay import Journey
 from vtune.replicas import averaged, divided, stacked
 from vtune.report import Explanation
 from vtune.rerun import collected, journeys
@@ -197,6 +198,7 @@ class Study(SavedStudy):
                 loop = self._loop(executor, display, interrupts)
                 self._writer.update(self._study, state="running", started=time.time(), error=None)
                 loop.run()
+                self._regain(loop, executor)
                 self._reruns = self._rerun(loop, executor)
                 loop.save(state="complete")
                 self._snapshots.wait()
@@ -409,6 +411,20 @@ class Study(SavedStudy):
         """How each trial's state came to be."""
         configs = {trial.id: dict(trial.config) for trial in self._reader.trials(self._study)}
         return routes(self._reader.events(self._study), configs)
+
+    def _regain(self, loop: Loop, executor: LocalExecutor) -> None:
+        """Trains those of the best trials again whose variables were lost with a run that was killed."""
+        if self._standing is None or len(self.settings.objectives) > 1:
+            return
+        best = {trial.id: trial for trial in self.top(self.settings.keep) if self._kept.get(trial.id) is None}
+        lost = [trial for trial in best.values() if read_variables(self._files, trial.id) is None]
+        ways, first = self._routes() if lost else {}, loop.tally.asked
+        for stop in loop.again({first + n: Journey(ways[trial.id], trial.step) for n, trial in enumerate(lost)}):
+            trial = lost[stop.trial - first]
+            config = self._given_space.fill([dict(trial.config)])[0]
+            state = tuple(executor.states([stop.trial])[0])
+            self._kept.add(KeptState(trial.id, 0.0, executor.task_of(stop.trial), config, state))
+            executor.retire([stop.trial])
 
     def _rerun(self, loop: Loop, executor: LocalExecutor) -> dict[int, Rerun]:
         """Trains the best trials again with fresh seeds, and measures them on the test data, if there are any."""
