@@ -17,6 +17,7 @@ from vtune.errors import ArgumentError, StoreError
 from vtune.records import TrialState
 from vtune.store import lease, schema
 from vtune.store.database import MANY, Bulk, Database, Location, locate, open_for_reading, open_for_writing
+from vtune.store.drives import warn_of_network_drive
 from vtune.store.encoding import dumps, loads
 from vtune.store.reader import Reader
 from vtune.store.records import STUDY_STATES, Commit, Measurements, NewTrial, StudyRecord, integers, nullable
@@ -47,12 +48,18 @@ def open_writer(where: str | os.PathLike[str] | None) -> Writer:
     Raises:
       StoreError: for a folder, a foreign or damaged file, a newer schema, or a missing parent folder.
 
+    Warns:
+      UserWarning: the file lies on a network drive, where processes of one machine only may open it.
+
     >>> with open_writer(None) as writer:
     ...     study = writer.create(StudyRecord(name="digits", metrics=("loss",)))
     ...     writer.reader().study("digits").state
     'created'
     """
-    database = open_for_writing(locate(where))
+    location = locate(where)
+    if location.path is not None:
+        warn_of_network_drive(location.path)
+    database = open_for_writing(location)
     try:
         with database.transaction() as connection:
             schema.prepare(connection, schema.about, str(database.location))
