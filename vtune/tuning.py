@@ -73,8 +73,8 @@ def tune(
         for each structure), or names of hyperparameters.
       buckets: ranges of packed sizes, each a program padded to its largest value: {"width": (32, 128)}; None for one
         range each; "auto" weighs compiling against padding.
-      folds: parts of the training data, each the validation data of one replica of every trial (cross-validation); a
-        trial's metrics are the means over its replicas. Lanes count replicas.
+      folds: parts of all rows but the test data, each the validation data of one replica of every trial
+        (cross-validation); a trial's metrics are the means over its replicas. Lanes count replicas.
       seeds: replicas of every trial (and fold) with random keys of their own.
       rerun: how many of the best trials are trained again with fresh seeds once the study is over; test data are read
         for those alone. `study.best.rerun` holds what came of it.

@@ -91,12 +91,12 @@ def test_rows_set_aside_by_a_fraction_come_back_and_test_rows_do_not():
     assert task().folds == []
 
 
-def test_given_validation_data_are_refused_with_what_to_do():
-    given_apart = task(valid=(np.zeros((4, 1), "float32"), np.zeros(4, int)))
-    with pytest.raises(TaskError, match="give all rows as train="):
-        given_apart.for_folds(3, 0)
-    with pytest.raises(TaskError, match="give all rows as train="):
-        vtune.tune(given_apart, vtune.Space(lr=vtune.Float(0.1, 1.0)), trials=2, steps=2, folds=3, progress="off")
+def test_given_validation_data_are_divided_with_the_rest():
+    given = np.arange(4, dtype=np.float32)[:, None] + 100, np.zeros(4, int)
+    apart = task(10, valid=given).for_folds(3, 0)
+    assert len(apart.data["train"][0]) == 14
+    np.testing.assert_array_equal(apart.data["train"][0][10:], given[0])
+    assert sorted(np.concatenate(apart.folds).tolist()) == list(range(14))
 
 
 def test_tasks_that_cannot_divide_their_data_are_refused_by_name():

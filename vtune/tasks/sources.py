@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 
 from vtune.errors import TaskError
@@ -21,14 +23,14 @@ class Sources:
       train: training data.
       valid: validation data.
       test: test data; None if there are none.
-      undivided: training data together with the validation rows that were carved out of them; None where the
-        validation data were given.
+      whole: gives all rows but the test data's: training data as they were before validation rows were carved out of
+        them, or followed by the validation data that were given.
     """
 
     train: Any
     valid: Any
     test: Any
-    undivided: Any
+    whole: Callable[[], Any]
 
     @property
     def sets(self) -> dict[str, Any]:
@@ -52,7 +54,6 @@ def divided(train: Any, valid: Any, test: Any, *, finite: bool = True) -> Source
     train = load("train", train, finite=finite)
     total = rows(train)
     held: dict[str, Any] = {}
-    undivided = None
     for seed, (name, given) in enumerate({"test": test, "valid": valid}.items()):
         if isinstance(given, int | float):
             count = _count(name, given, total)
@@ -61,7 +62,7 @@ def divided(train: Any, valid: Any, test: Any, *, finite: bool = True) -> Source
                     f"{name}={given} leaves no training data: it takes {count} of the {rows(train)} rows left."
                 )
             kept, carved = carve(rows(train), count, classes(train), seed)
-            undivided = train if name == "valid" else None
+            before = train
             train, held[name] = pick(train, kept), pick(train, carved)
         elif given is None and name == "test":
             held[name] = None
@@ -70,7 +71,13 @@ def divided(train: Any, valid: Any, test: Any, *, finite: bool = True) -> Source
         else:
             held[name] = load(name, given, finite=finite)
             matches(name, held[name], train)
-    return Sources(train, held["valid"], held["test"], undivided)
+    if isinstance(valid, int | float):
+        return Sources(train, held["valid"], held["test"], lambda: before)
+    return Sources(train, held["valid"], held["test"], lambda: _together(train, held["valid"]))
+
+
+def _together(first: Any, second: Any) -> Any:
+    return jax.tree.map(lambda *parts: np.concatenate(parts), first, second)
 
 
 def _count(name: str, fraction: float, total: int) -> int:

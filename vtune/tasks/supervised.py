@@ -146,7 +146,7 @@ class Supervised:
         self._inputs, self._prepare, self._augment = inputs or batches.default_inputs, prepare, augment
         self._trainable = trainable
         sources = divided(train, valid, test, finite=prepare is None)
-        self.test, self._undivided = sources.test, sources.undivided
+        self.test, self._whole = sources.test, sources.whole
         self._batch_size = batch_size if callable(batch_size) else _batch_size(batch_size, rows(sources.train))
         facts = label_facts(loss, sources.sets, prepared=prepare is not None)
         self._loss = losses.resolve(loss, facts.top)
@@ -175,7 +175,7 @@ class Supervised:
         return task
 
     def for_folds(self, folds: int, seed: int) -> Supervised:
-        """A copy that trains in k-fold cross-validation on all rows that were not given as test data.
+        """A copy that trains in k-fold cross-validation on all rows but the test data, validation data among them.
 
         A trial of fold k trains on all groups of rows but group k, and is measured on group k, its `train_` metrics on
         the next group. Integer labels are spread evenly over the groups.
@@ -185,18 +185,14 @@ class Supervised:
           seed: of the division.
 
         Raises:
-          TaskError: validation data that were given as arrays, and numbers of groups that cannot be.
+          TaskError: numbers of groups that cannot be.
         """
-        if self._undivided is None:
-            raise TaskError(
-                "folds= divides the rows of train= by itself, and this task was given validation data. Leave valid= "
-                "out and give all rows as train=, or leave folds= out."
-            )
         task = copy.copy(self)
-        task._division = divided = k_folds(rows(self._undivided), folds, classes(self._undivided), seed)
+        whole = self._whole()
+        task._division = divided = k_folds(rows(whole), folds, classes(whole), seed)
         if isinstance(self._batch_size, int):
             _batch_size(self._batch_size, divided.fewest)
-        data = {"train": self._undivided, "order": divided.order, "fold": np.int32(0)}
+        data = {"train": whole, "order": divided.order, "fold": np.int32(0)}
         task.data = {**data, "pretrained": self.data["pretrained"]}
         task._rehearsals = Rehearsals()
         return task
