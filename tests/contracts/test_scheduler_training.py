@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -34,11 +36,12 @@ def _highest_precision():
 
 
 class Watch:
-    """What the blocks of a run were made to do, and how often a program was traced."""
+    """What the blocks of a run were made to do, how often a program was traced, and what the scheduler was asked."""
 
-    def __init__(self, monkeypatch):
-        self.dispatched, self.traced = 0, 0
+    def __init__(self, monkeypatch, scheduler):
+        self.dispatched, self.traced, self.ticks, self.recalled, self.asked = 0, 0, 0, set(), []
         dispatch, lower = lanes.Block._dispatch, program._lower
+        tick, recall, decide = local.LocalExecutor.tick, local.LocalExecutor.recall, type(scheduler).decide
 
         def watched(block, table, steps, measure):
             self.dispatched += steps * table.shape[1]
@@ -48,8 +51,23 @@ class Watch:
             self.traced += 1
             return lower(*arguments)
 
+        def ticked(executor):
+            self.ticks += 1
+            return tick(executor)
+
+        def recalled(executor, trials):
+            self.recalled |= set(trials)
+            return recall(executor, trials)
+
+        def decided(told, state, report):
+            self.asked.append(report)
+            return decide(told, state, report)
+
         monkeypatch.setattr(lanes.Block, "_dispatch", watched)
         monkeypatch.setattr(program, "_lower", counted)
+        monkeypatch.setattr(local.LocalExecutor, "tick", ticked)
+        monkeypatch.setattr(local.LocalExecutor, "recall", recalled)
+        monkeypatch.setattr(type(scheduler), "decide", decided)
 
 
 @pytest.fixture
@@ -59,7 +77,7 @@ def trained(monkeypatch):
     def of(name):
         if name not in _studies:
             with monkeypatch.context() as patches:
-                watch = Watch(patches)
+                watch = Watch(patches, schedulers.make(SCHEDULERS[name]))
                 _studies[name] = study(scheduler=SCHEDULERS[name]), watch
         return _studies[name]
 
@@ -112,6 +130,31 @@ def test_kept_variables_are_those_of_plain_training_up_to_the_score(trained, nam
     assert found.verify(6).largest < 2e-4
 
 
+@every_scheduler
+def test_the_scheduler_is_asked_once_a_chunk_about_all_that_was_measured(trained, name):
+    found, watch = trained(name)
+    told = [report for report in watch.asked if len(report.trial)]
+    assert len(told) <= watch.ticks
+    assert len(watch.asked) - len(told) <= 18
+    rows = [(trial, step) for report in told for trial, step in zip(report.trial, report.step, strict=True)]
+    assert sorted(rows) == curves(found).index.tolist()
+    assert all((np.diff(report.trial) > 0).all() for report in told)
+
+
+@pytest.mark.parametrize("name", ["asha, promoting", "successive-halving", "hyperband", "halving, cohorts"])
+def test_trials_that_waited_and_were_recalled_are_those_that_plain_training_makes(trained, name):
+    found, watch = trained(name)
+    reached = curves(found).reset_index().groupby("trial")["step"].max()
+    furthest = sorted(watch.recalled, key=lambda trial: (-reached[trial], trial))[:2]
+    assert furthest
+    for trial in furthest:
+        step = int(reached[trial])
+        params = by_hand(found.task, [(STEPS, trial, dict(found.trial(trial).config))], step)
+        loss, accuracy = scores(params, *found.task.data["valid"])
+        assert curves(found).loc[(trial, step), "loss"] == pytest.approx(loss, rel=2e-3)
+        assert curves(found).loc[(trial, step), "accuracy"] == pytest.approx(accuracy)
+
+
 @pytest.mark.parametrize("name", COPYING)
 def test_copies_are_the_training_that_their_events_tell(trained, name):
     found, _ = trained(name)
@@ -149,6 +192,19 @@ def test_patience_stands_for_the_best_step(trained):
     assert (short.frame()["state"] == "complete").all()
 
 
+def test_patience_restores_the_params_of_the_best_step(trained):
+    found, _ = trained("patience")
+    last = curves(found).reset_index().groupby("trial")["step"].max()
+    early = [trial for trial in found.top(3) if trial.step < last[trial.id]]
+    assert early
+    for trial in early:
+        legs = [(STEPS, trial.id, dict(trial.config))]
+        best, end = (by_hand(found.task, legs, step) for step in (trial.step, int(last[trial.id])))
+        mine = found.best_params(trial.id)["params"]["Dense_0"]["kernel"]
+        np.testing.assert_allclose(mine, best["Dense_0"]["kernel"], rtol=2e-3, atol=2e-5)
+        assert not np.allclose(mine, end["Dense_0"]["kernel"], rtol=2e-3, atol=2e-5)
+
+
 def test_states_that_wait_on_disk_come_back_bit_for_bit(trained, monkeypatch):
     monkeypatch.setattr(local, "Parking", lambda: Parking(most_bytes=1))
     found = study(scheduler=SCHEDULERS["asha, promoting"])
@@ -162,31 +218,52 @@ def test_lanes_and_threads_do_not_matter_to_a_curve(trained, name):
     np.testing.assert_array_equal(other.to_numpy(), curves(without_scheduler()).loc[other.index, MEASURED].to_numpy())
 
 
-def test_a_trial_that_diverges_ends_alone_under_a_scheduler():
-    class Fragile:
-        data = None
+class Fragile:
+    """Draws numbers at every step; bad trials are not finite."""
 
-        def init(self, hp, data, key):
-            return jax.random.normal(key, (3,))
+    data = None
 
-        def step(self, hp, state, data, key):
-            return jax.numpy.where(hp.bad == 1, jax.numpy.nan, state * 0.9), {}
+    def init(self, hp, data, key):
+        return jax.random.normal(key, (3,))
 
-        def evaluate(self, hp, state, data, key):
-            return {"loss": jax.numpy.square(state).sum()}
+    def step(self, hp, state, data, key):
+        return jax.numpy.where(hp.bad == 1, jax.numpy.nan, 0.9 * state + 0.1 * jax.random.normal(key, (3,))), {}
 
-    space = vtune.Space(bad=vtune.Int(0, 1))
-    options = {"trials": 12, "steps": 8, "eval_every": 2, "block": 4, "progress": "off", "cache": False}
-    for scheduler in ("asha", "hyperband", PBT(interval=2, names=[])):
-        mixed = [{"bad": int(i % 3 == 1)} for i in range(12)]
-        found = vtune.tune(Fragile(), space, enqueue=mixed, scheduler=scheduler, **options)
-        states = found.frame().set_index("id")["state"]
-        assert (states[states.index % 3 == 1] == "diverged").all()
-        assert not (states[states.index % 3 != 1] == "diverged").any()
+    def evaluate(self, hp, state, data, key):
+        return {"loss": jax.numpy.square(state).sum()}
 
 
-def test_several_objectives_stop_by_rank():
-    found = study(metric=["accuracy", "loss"], mode=["max", "min"], scheduler=ASHA(min_steps=2, reduction=2))
+def fragile(scheduler, bad):
+    given = [{"bad": int(bad and i % 3 == 1)} for i in range(12)]
+    options = {"trials": 12, "steps": 8, "eval_every": 1, "block": 4, "progress": "off", "cache": False}
+    return vtune.tune(Fragile(), vtune.Space(bad=vtune.Int(0, 1)), enqueue=given, scheduler=scheduler, **options)
+
+
+@functools.cache
+def calm():
+    return curves(fragile(None, bad=False))
+
+
+FRAGILE = {
+    **SCHEDULERS, "threshold": Threshold("loss", upper=50.0), "pbt": PBT(interval=2, quantile=0.0, names=[]),
+    "pbt, many copies": PBT(interval=2, names=[]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FRAGILE)
+def test_a_trial_that_diverges_ends_alone_under_a_scheduler(name):
+    found = fragile(FRAGILE[name], bad=True)
+    states, mine = found.frame().set_index("id")["state"], curves(found)
+    assert ((states == "diverged") == (states.index % 3 == 1)).all()
+    copied = {event.detail["trial"] for event in _copies(found)}
+    own = mine[~mine.index.get_level_values("trial").isin(copied)]
+    np.testing.assert_array_equal(own.to_numpy(), calm().loc[own.index].to_numpy())
+
+
+@pytest.mark.parametrize("variant", ["stopping", "promoting"])
+def test_several_objectives_stop_by_rank(variant):
+    scheduler = ASHA(min_steps=2, reduction=2, variant=variant)
+    found = study(metric=["accuracy", "loss"], mode=["max", "min"], scheduler=scheduler)
     states = found.frame()["state"]
     assert sorted(set(states)) == ["complete", "stopped"]
     front = found.front()
