@@ -11,7 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vtune import cards
 from vtune.records import Rerun
+
+KINDS = ("hyperparameter", "kind", "questions that Python asked")
+PROGRAMS = ("program", "guards", "trials", "trace s", "compile s", "ms a lane-step", "KiB a lane")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +131,8 @@ class Explanation:
         return text.getvalue().rstrip()
 
     def _repr_html_(self) -> str:
-        console = Console(record=True, file=io.StringIO(), width=110, force_jupyter=False)
-        for part in self._parts():
-            console.print(part)
-        return console.export_html(inline_styles=True, code_format="<pre style='line-height:1.3'>{code}</pre>")
+        lines = [f"<div>{cards.text(line)}</div>" for line in self._headline()]
+        return cards.card(*lines, cards.table(KINDS, self._kinds()), cards.table(PROGRAMS, self._programs()))
 
     def _parts(self) -> Sequence[Any]:
         return [Text(line) for line in self._headline()] + [self._kinds_table(), self._programs_table()]
@@ -163,7 +165,8 @@ class Explanation:
         lines += [again_in_words(trial, rerun) for trial, rerun in self.reruns.items()]
         return lines
 
-    def _kinds_table(self) -> Table:
+    def _kinds(self) -> list[tuple[str, str, str]]:
+        """Name, kind and questions of each hyperparameter."""
         asked: dict[str, list[str]] = {}
         for program in self.programs:
             for guard in program.guards:
@@ -171,28 +174,36 @@ class Explanation:
                     line = f"{guard.question}   {guard.place}"
                     if line not in asked.setdefault(name, []):
                         asked[name].append(line)
-        table = Table(
-            "hyperparameter", "kind", "questions that Python asked", box=None, pad_edge=False, header_style="bold"
-        )
-        for name, kind in self.kinds.items():
-            said = [self.notes[name]] if name in self.notes else []
-            table.add_row(name, kind, Text("\n".join(said + asked.get(name, []))))
+        said = {name: [note] for name, note in self.notes.items()}
+        return [(name, kind, "\n".join(said.get(name, []) + asked.get(name, []))) for name, kind in self.kinds.items()]
+
+    def _kinds_table(self) -> Table:
+        table = Table(*KINDS, box=None, pad_edge=False, header_style="bold")
+        for name, kind, questions in self._kinds():
+            table.add_row(name, kind, Text(questions))
         return table
 
-    def _programs_table(self) -> Table:
-        table = Table("program", "guards", box=None, pad_edge=False, header_style="bold")
-        for heading in ("trials", "trace s", "compile s", "ms a lane-step", "KiB a lane"):
-            table.add_column(heading, justify="right")
+    def _programs(self) -> list[tuple[str, ...]]:
+        """The cells of `PROGRAMS` for each program."""
+        rows: list[tuple[str, ...]] = []
         for number, program in enumerate(self.programs, 1):
             guards = ", ".join(f"{guard.question} is {guard.outcome}" for guard in program.guards) or "none"
             if program.demotion:
                 guards += f"; {program.demotion}"
-            table.add_row(
-                str(number), Text(guards), f"{program.trials:,}", f"{program.trace_seconds:.2f}",
+            rows.append((
+                str(number), guards, f"{program.trials:,}", f"{program.trace_seconds:.2f}",
                 "-" if program.compile_seconds is None else f"{program.compile_seconds:.2f}",
                 "-" if program.step_seconds is None else f"{program.step_seconds / program.lanes * 1e3:.4f}",
                 f"{program.state_bytes / 1024:,.1f}",
-            )  # fmt: skip
+            ))  # fmt: skip
+        return rows
+
+    def _programs_table(self) -> Table:
+        table = Table(*PROGRAMS[:2], box=None, pad_edge=False, header_style="bold")
+        for heading in PROGRAMS[2:]:
+            table.add_column(heading, justify="right")
+        for number, guards, *costs in self._programs():
+            table.add_row(number, Text(guards), *costs)
         return table
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vtune import cards
 from vtune.analysis import hypervolume, non_dominated, reference_point
 from vtune.errors import ResultError
 from vtune.records import Trial, TrialState
@@ -21,6 +22,7 @@ from vtune.variables import read_variables, variables_folder
 if TYPE_CHECKING:
     import pandas as pd
 
+    from vtune.plots.namespace import Plots
     from vtune.room import RoomLeft
     from vtune.store import Reader, StudyRecord
 
@@ -241,6 +243,23 @@ class SavedStudy:
     def _counts(self) -> str:
         counts = self._reader.counts(self._study)
         return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no trials"
+
+    @property
+    def plot(self) -> Plots:
+        """Figures of the study for notebooks: `study.plot.history()`, `study.plot.importance()` and others."""
+        from vtune.plots.namespace import Plots  # brings Plotly
+
+        return Plots(self._reader, self._study)
+
+    def _repr_html_(self) -> str:
+        record, best = self.record, self.top(5)
+        goal = ", ".join(f"{mode} {name}" for name, mode in record.objectives)
+        names = list(dict.fromkeys(name for trial in best for name in trial.config))
+        rows = [(trial.id, trial.score, *(trial.config.get(name) for name in names)) for trial in best]
+        return cards.card(
+            cards.title(record.name, f"{record.state}; {goal}; {self._counts()}"),
+            cards.table(["best trials", "score", *names], rows) if rows else "",
+        )
 
     def __repr__(self) -> str:
         record = self.record
