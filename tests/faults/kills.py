@@ -2,8 +2,9 @@
 
 Run as a script, in a process of its own: it imports vtune once and forks a child for every run, before JAX has started.
 A child is killed at a random time, or at the n-th of the moments at which it changes a file: an SQL statement that
-writes, a commit, an opened, renamed or removed file. `python tests/faults/kills.py FOLDER KILLS SEED [SCENARIO...]`
-prints one JSON object a scenario: those of `FAST` if none is named, all of them for "all".
+writes, a commit, an opened, renamed or removed file; now and then it is interrupted instead, once or twice.
+`python tests/faults/kills.py FOLDER KILLS SEED [SCENARIO...]` prints one JSON object a scenario: those of `FAST` if none
+is named, all of them for "all".
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from vtune import schedulers
 from vtune.snapshots import Snapshots
 
 TRIALS, STEPS, PER_CHAIN = 14, 6, 5
+KINDS = ("at a moment", "at a time", "Ctrl-C", "Ctrl-C twice")
+INTERRUPTED = 130
 BEFORE_THE_FORK = ("orbax.checkpoint", "scipy.stats", "scipy.optimize", "optuna", "pandas")
 SPACE = vtune.Space(
     lr=vtune.Float(1e-3, 1.0, log=True), shape=vtune.Choice("round", "long"), noise=vtune.Float(0.0, 0.1)
@@ -141,7 +144,7 @@ class Moments:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run(scenario, folder, result=None, moment=None, seconds=None, snapshots=False):
+def run(scenario, folder, result=None, moment=None, seconds=None, interrupts=(), snapshots=False):
     """Runs a study in a child that may be killed.
 
     Returns:
@@ -157,6 +160,8 @@ def run(scenario, folder, result=None, moment=None, seconds=None, snapshots=Fals
                 told = {"moments": moments.count, "seconds": time.monotonic() - began, **outcome(found)}
                 result.write_text(json.dumps(told))
             found.close()
+        except KeyboardInterrupt:
+            os._exit(INTERRUPTED)
         except BaseException:
             (folder.parent / "error.txt").write_text(traceback.format_exc())
             os._exit(1)
@@ -164,8 +169,12 @@ def run(scenario, folder, result=None, moment=None, seconds=None, snapshots=Fals
     if seconds is not None:
         time.sleep(seconds)
         os.kill(child, signal.SIGKILL)
+    for pause in interrupts:
+        time.sleep(pause)
+        os.kill(child, signal.SIGINT)
     _, status = os.waitpid(child, 0)
-    return "killed" if os.WIFSIGNALED(status) else "failed" if os.waitstatus_to_exitcode(status) else "done"
+    code = os.waitstatus_to_exitcode(status)
+    return "killed" if code in (-signal.SIGKILL, INTERRUPTED) else "failed" if code else "done"
 
 
 def chains(scenario, folder, kills, random_of):
@@ -175,17 +184,17 @@ def chains(scenario, folder, kills, random_of):
       JSON values: how many kills, of which kind, chains, and the first difference, None if there was none.
     """
     folder.mkdir(parents=True)
-    told = {"scenario": scenario, "at a moment": 0, "at a time": 0, "chains": 0, "difference": None}
+    told = {"scenario": scenario, **dict.fromkeys(KINDS, 0), "chains": 0, "difference": None}
     whole = _whole(scenario, folder)
     if whole is None:
         return {**told, "difference": (folder / "error.txt").read_text()}
-    while told["at a moment"] + told["at a time"] < kills and told["difference"] is None:
+    while sum(told[kind] for kind in KINDS) < kills and told["difference"] is None:
         place = folder / f"chain-{told['chains']}"
         place.mkdir()
         snapshots = told["chains"] % 2 == 1
         told["chains"] += 1
         result = place / "result.json"
-        for left in reversed(range(1 + min(PER_CHAIN, kills - told["at a moment"] - told["at a time"]))):
+        for left in reversed(range(1 + min(PER_CHAIN, kills - sum(told[kind] for kind in KINDS)))):
             kind, at = _next_kill(random_of, whole) if left else ("", {})
             ended = run(scenario, place, result, snapshots=snapshots, **at)
             if ended != "killed":
@@ -199,9 +208,13 @@ def chains(scenario, folder, kills, random_of):
 
 
 def _next_kill(random_of, whole):
-    if random_of.random() < 0.6:
-        return "at a moment", {"moment": random_of.randint(1, whole["moments"])}
-    return "at a time", {"seconds": random_of.uniform(0.0, whole["seconds"])}
+    kind = random_of.choices(KINDS, weights=(5, 3, 1, 1))[0]
+    at = random_of.uniform(0.0, whole["seconds"])
+    if kind == "at a moment":
+        return kind, {"moment": random_of.randint(1, whole["moments"])}
+    if kind == "at a time":
+        return kind, {"seconds": at}
+    return kind, {"interrupts": (at,) if kind == "Ctrl-C" else (at, random_of.uniform(0.0, 0.1))}
 
 
 def _whole(scenario, folder):

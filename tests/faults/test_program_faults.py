@@ -72,7 +72,7 @@ def healthy(place):
     return found.frame(), found.curves()
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf], ids=["nan", "inf", "minus inf"])
+@pytest.mark.parametrize("value", [np.nan, pytest.param(-np.inf, marks=pytest.mark.slow), np.inf])
 @pytest.mark.parametrize("place", ["loss", "gradient", "params"])
 def test_what_is_not_finite_ends_its_trial_alone(place, value, record_fault):
     frame, curves = healthy(place)
