@@ -3,8 +3,8 @@
 Run as a script, in a process of its own: it imports vtune once and forks a child for every run, before JAX has started.
 A child is killed at a random time, or at the n-th of the moments at which it changes a file: an SQL statement that
 writes, a commit, an opened, renamed or removed file; now and then it is interrupted instead, once or twice.
-`python tests/faults/kills.py FOLDER KILLS SEED [SCENARIO...]` prints one JSON object a scenario: those of `FAST` if none
-is named, all of them for "all".
+`python tests/faults/kills.py FOLDER KILLS SEED [SCENARIO...]` prints one JSON object a scenario: those of `FAST` if
+none is named, all of them for "all".
 """
 
 from __future__ import annotations
