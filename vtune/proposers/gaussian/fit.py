@@ -45,19 +45,20 @@ def fit(x: np.ndarray, y: np.ndarray, real: np.ndarray, group: np.ndarray, start
     best = _follow(x[:COARSE], y[:, :COARSE], real[:COARSE], group, every, COARSE_STEPS)
     if len(x) > COARSE:
         best = _follow(x[:FINE], y[:, :FINE], real[:FINE], group, best[:, None], FINE_STEPS)
-    return jax.vmap(_hyper)(best)
+    return _hypers(best)
 
 
 @partial(jax.jit, static_argnames=("steps",))
 def _follow(x: jax.Array, y: jax.Array, real: jax.Array, group: jax.Array, starts: jax.Array, steps: int) -> jax.Array:
     """The best of what is found from starts [objectives, starts, k] -> [objectives, k]."""
 
-    def one(y: jax.Array, starts: jax.Array) -> jax.Array:
-        loss = partial(_improbability, x=x, y=y, real=real, group=group)
-        found, values = jax.vmap(lambda start: descend(loss, start, steps))(starts)
-        return found[jnp.nanargmin(values)]
+    def one(y: jax.Array, start: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return descend(partial(_improbability, x=x, y=y, real=real, group=group), start, steps)
 
-    return jax.vmap(one)(y, starts)
+    objectives, count, width = starts.shape
+    found, values = jax.vmap(one)(jnp.repeat(y, count, axis=0), starts.reshape(-1, width))
+    lowest = jnp.nanargmin(values.reshape(objectives, count), axis=1)
+    return found.reshape(starts.shape)[jnp.arange(objectives), lowest]
 
 
 def beginnings(rng: np.random.Generator, starts: int, width: int) -> np.ndarray:
@@ -75,6 +76,9 @@ def _hyper(free: jax.Array) -> Hyper:
         signal=CENTRE.signal + SPREAD.signal * free[-2],
         noise=jnp.logaddexp(noise, jnp.log(LEAST_NOISE)),
     )
+
+
+_hypers = jax.jit(jax.vmap(_hyper))
 
 
 def _improbability(free: jax.Array, x: jax.Array, y: jax.Array, real: jax.Array, group: jax.Array) -> jax.Array:
