@@ -73,7 +73,7 @@ def descend(loss: Callable[[jax.Array], jax.Array], start: jax.Array, evaluation
 def _newton(slope: jax.Array, steps: jax.Array, turns: jax.Array) -> jax.Array:
     """Minus the slope times the inverse of the curvature that the memory tells of; empty places count for nothing.
 
-    The memory is taken at once, not pair by pair (Byrd, Nocedal and Schnabel, 1994): that is far less to compile.
+    The memory is taken at once, without loops (Byrd, Nocedal and Schnabel, 1994).
     """
     products = steps @ turns.T
     known = jnp.diagonal(products) > 0
