@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from vtune.analysis.scores import check_mode
 from vtune.errors import ArgumentError
 
+_TOGETHER = 512
+"""So many trials are compared with the front at once; those that it beats need no closer look."""
+
 
 def non_dominated(values: ArrayLike, modes: Sequence[str]) -> NDArray[np.bool_]:
     """Which trials no other beats: none is as good in every objective and better in one.
@@ -30,16 +33,24 @@ def non_dominated(values: ArrayLike, modes: Sequence[str]) -> NDArray[np.bool_]:
     cost = _costs(values, modes)
     kept = np.zeros(len(cost), bool)
     whole = np.flatnonzero(np.isfinite(cost).all(axis=1))
-    order = whole[np.lexsort(cost[whole].T[::-1])]
-    front = np.empty((0, cost.shape[1]))
-    for trial in order:
-        row = cost[trial]
-        if cost.shape[1] == 2:
-            beaten = len(front) > 0 and bool(front[-1, 1] <= row[1]) and not (front[-1] == row).all()
-        else:
-            beaten = bool(((front <= row).all(axis=1) & (front < row).any(axis=1)).any())
-        if not beaten:
-            kept[trial] = True
+    rows, same = np.unique(cost[whole], axis=0, return_inverse=True)
+    kept[whole] = (_unbeaten_pairs(rows) if rows.shape[1] == 2 else _unbeaten(rows))[same.ravel()]
+    return kept
+
+
+def _unbeaten_pairs(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of unlike rows [n, 2], in ascending order, no other beats."""
+    lowest_before = np.r_[np.inf, np.minimum.accumulate(rows[:, 1])[:-1]][: len(rows)]
+    return rows[:, 1] < lowest_before
+
+
+def _unbeaten(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of unlike rows [n, objectives], in ascending order, no other beats."""
+    kept = np.zeros(len(rows), bool)
+    front = np.empty((0, rows.shape[1]))
+    for place, row in enumerate(rows):
+        if not (front <= row).all(axis=1).any():
+            kept[place] = True
             front = np.concatenate([front, row[None]])
     return kept
 
@@ -103,14 +114,17 @@ def hypervolume_over(
     corner = (reference_point(values, modes) if reference is None else np.asarray(reference)) * _signs(modes)
     cost = _costs(values, modes)
     front = np.empty((0, cost.shape[1]))
-    found = np.zeros(len(cost))
+    grown = np.zeros(len(cost))
     volume = 0.0
-    for trial, row in enumerate(cost):
-        if (row < corner).all() and not (front <= row).all(axis=1).any():
-            front = np.concatenate([front[~(row <= front).all(axis=1)], row[None]])
-            volume = _volume(front, corner)
-        found[trial] = volume
-    return found
+    for begin in range(0, len(cost), _TOGETHER):
+        rows = cost[begin : begin + _TOGETHER]
+        new = (rows < corner).all(axis=1) & ~(front <= rows[:, None]).all(axis=2).any(axis=1)
+        for place in np.flatnonzero(new):
+            if not (front <= rows[place]).all(axis=1).any():
+                front = np.concatenate([front[~(rows[place] <= front).all(axis=1)], rows[place][None]])
+                before, volume = volume, _volume(front, corner)
+                grown[begin + place] = volume - before
+    return np.cumsum(grown)
 
 
 def _volume(cost: NDArray[np.float64], corner: NDArray[np.float64]) -> float:
