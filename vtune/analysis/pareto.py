@@ -118,7 +118,7 @@ def hypervolume_over(
     volume = 0.0
     for begin in range(0, len(cost), _TOGETHER):
         rows = cost[begin : begin + _TOGETHER]
-        new = (rows < corner).all(axis=1) & ~(front <= rows[:, None]).all(axis=2).any(axis=1)
+        new = (rows < corner).all(axis=1) & ~np.any(np.all(front <= rows[:, None], axis=2), axis=1)
         for place in np.flatnonzero(new):
             if not (front <= rows[place]).all(axis=1).any():
                 front = np.concatenate([front[~(rows[place] <= front).all(axis=1)], rows[place][None]])
