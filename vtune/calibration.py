@@ -96,9 +96,14 @@ def _file() -> Path:
 
 def _read(file: Path) -> dict[str, Costs]:
     try:
-        return {device: Costs(**each) for device, each in json.loads(file.read_text()).items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+        known = {device: Costs(**each) for device, each in json.loads(file.read_text()).items()}
+        return {device: costs for device, costs in known.items() if _possible(costs.rate) and _possible(costs.program)}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def _possible(seconds: Any) -> bool:
+    return isinstance(seconds, float | int) and 0 < seconds < 1e6
 
 
 def _device() -> str:

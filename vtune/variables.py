@@ -47,10 +47,20 @@ def write_variables(folder: Path, trial: int, variables: Any) -> None:
 
 
 def read_variables(folder: Path | None, trial: int) -> Any | None:
-    """Reads the variables of a trial; None if they are not there."""
+    """Reads the variables of a trial; None if they are not there.
+
+    Raises:
+      StoreError: the file is damaged.
+    """
     if folder is None or not (path := folder / f"trial-{trial}{SUFFIX}").is_file():
         return None
-    return serialization.msgpack_restore(path.read_bytes())
+    try:
+        return serialization.msgpack_restore(path.read_bytes())
+    except Exception as error:  # msgpack and NumPy have many for bytes that are not theirs
+        raise StoreError(
+            f"{path} does not hold trained variables ({type(error).__name__}: {error}): it is damaged. Remove it; "
+            f"study.retrain({trial}) brings them back."
+        ) from error
 
 
 def prune_variables(folder: Path, keep: set[int]) -> None:

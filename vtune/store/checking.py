@@ -13,10 +13,9 @@ from sqlalchemy import Connection, exc, func, inspect, select
 from vtune.errors import StoreError
 from vtune.records import TrialState
 from vtune.store import schema
-from vtune.store.database import Database, check_file, locate, open_for_reading
+from vtune.store.database import Database, check_file, locate, open_for_reading, understanding
 from vtune.store.encoding import loads
 from vtune.store.pages import UNREADABLE, outer_damage
-from vtune.store.reader import understanding
 from vtune.store.records import STUDY_STATES
 from vtune.store.salvage import rescue
 

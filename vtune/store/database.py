@@ -34,7 +34,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.visitors import replacement_traverse
 
-from vtune.errors import ArgumentError, StoreError
+from vtune.errors import ArgumentError, StoreError, VtuneError
 
 BUSY_SECONDS = 30.0
 """How long a write waits for another process that is writing."""
@@ -64,9 +64,12 @@ class Location:
         return self.path is None and self.url is None
 
     def __str__(self) -> str:
+        """The place without passwords: a URL's query may hold one too, so it is left out."""
         if self.url is not None:
-            return self.url.render_as_string(hide_password=True)
+            return self.url.set(query={}).render_as_string(hide_password=True)
         return "the store in memory" if self.path is None else str(self.path)
+
+    __repr__ = __str__
 
 
 def locate(where: str | os.PathLike[str] | None) -> Location:
@@ -269,6 +272,20 @@ def explained(location: Location) -> Iterator[None]:
         raise StoreError(f"{location}: the database says {said!r}. {remedy}".strip()) from error
 
 
+@contextlib.contextmanager
+def understanding(location: Location) -> Iterator[None]:
+    """What is in a store and cannot be understood becomes a `StoreError`, whatever Python says of it."""
+    try:
+        yield
+    except VtuneError:
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise StoreError(
+            f"{location} holds what vtune cannot have written ({type(error).__name__}: {error}). The store is damaged: "
+            "`vtune check` says where, and `vtune salvage` copies what can be read."
+        ) from error
+
+
 _REMEDIES = {
     "locked": f"Another process has been writing to it for over {BUSY_SECONDS:.0f} seconds: end that process first.",
     "not a database": "This is no vtune store, or its first bytes are damaged: see `vtune check`, or take another.",
@@ -277,6 +294,9 @@ _REMEDIES = {
     "full": "The disk is full: make room. What was committed before is kept.",
     "readonly": "It cannot be written: check the permissions of the file and of its folder.",
     "unable to open": "It cannot be opened: check the permissions of the file and of its folder.",
+    "No space left": "The server's disk is full: make room. What was committed before is kept.",
+    "password authentication failed": "Check the name and the password in the URL, or in ~/.pgpass.",
+    "onnection refused": "No server answers there: check the host and the port, and that it runs.",
     "disk I/O": "The disk failed to read or write: check it. What was committed before is kept.",
 }
 

@@ -8,28 +8,8 @@ import warnings
 from pathlib import Path
 
 NETWORK = frozenset(
-    [
-        "afs",
-        "beegfs",
-        "ceph",
-        "cifs",
-        "coda",
-        "davfs",
-        "glusterfs",
-        "gpfs",
-        "lustre",
-        "ncpfs",
-        "nfs",
-        "nfs4",
-        "ocfs2",
-        "orangefs",
-        "panfs",
-        "pvfs2",
-        "smb2",
-        "smb3",
-        "smbfs",
-    ]
-)
+    ("afs", "beegfs", "ceph", "cifs", "coda", "davfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2")
+) | frozenset(("orangefs", "panfs", "pvfs2", "smb2", "smb3", "smbfs"))
 """Types of file systems that several machines may have mounted; so may those in user space (FUSE), but for these:"""
 LOCAL_FUSE = frozenset(("fuse.fuse-overlayfs", "fuse.overlayfs", "fuse.ntfs-3g", "fuse.exfat", "fuse.bindfs"))
 MOUNTS = Path("/proc/mounts")
@@ -70,7 +50,7 @@ def warn_of_network_drive(path: Path) -> None:
     if kind is not None:
         warnings.warn(
             f"{path} lies on a network drive ({kind}): a store there may be opened by processes of one machine only, "
-            "the app and notebooks included, or it can be damaged. Put it on a local disk and copy it when the study is "
-            "done, or use a server: postgresql+psycopg://user@host/database.",
+            "the app and notebooks included, or it can be damaged. Put it on a local disk and copy it when the study "
+            "is done, or use a server: postgresql+psycopg://user@host/database.",
             stacklevel=3,
         )

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, insert, select, true, update
 
 from vtune.errors import ArgumentError
 from vtune.store import schema
-from vtune.store.database import Bulk, Database, Location, locate, open_for_writing
+from vtune.store.database import Bulk, Database, Location, locate, open_for_writing, understanding
 from vtune.store.encoding import dumps, loads_all
 
 _PUT = Bulk.of(insert(schema.queue), ("study", "config", "put"))
@@ -110,14 +110,20 @@ class Queue:
         """The configurations of a study that are not marked yet, oldest first, as (queue id, configuration).
 
         Nothing changes by this: what is not marked comes again.
+
+        Raises:
+          StoreError: the queue is damaged.
         """
         if not self._exists():
             return []
         q = schema.queue.c
         query = select(q.id, q.config).where(q.study == study, q.taken.is_(None)).order_by(q.id)
-        with self._opened().transaction() as connection:
+        with understanding(self.location), self._opened().transaction() as connection:
             rows = connection.execute(query).all()
-        return list(zip((row.id for row in rows), loads_all([row.config for row in rows]), strict=True))
+            configs = loads_all([row.config for row in rows])
+            if not all(isinstance(config, dict) for config in configs):
+                raise TypeError("a configuration that is no dict")
+            return list(zip((row.id for row in rows), configs, strict=True))
 
     def mark(self, ids: Iterable[int]) -> None:
         """Notes that these are trials now, so that `take` leaves them out."""

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Connection, Row, Select, Table, func, select
 
-from vtune.errors import ArgumentError, StoreError, VtuneError
+from vtune.errors import ArgumentError, StoreError
 from vtune.records import Rerun, Trial, TrialState
 from vtune.store import schema
-from vtune.store.database import MANY, Database, Location, fetch, locate, open_for_reading
+from vtune.store.database import MANY, Database, Location, fetch, locate, open_for_reading, understanding
 from vtune.store.encoding import loads, loads_all
 from vtune.store.records import Event, StudyRecord
 
@@ -46,20 +46,6 @@ def open_reader(where: str | os.PathLike[str] | Writer) -> Reader:
         database.close()
         raise
     return Reader(database)
-
-
-@contextlib.contextmanager
-def understanding(location: Location) -> Iterator[None]:
-    """What is in a store and cannot be understood becomes a `StoreError`, whatever Python says of it."""
-    try:
-        yield
-    except VtuneError:
-        raise
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise StoreError(
-            f"{location} holds what vtune cannot have written ({type(error).__name__}: {error}). The store is damaged: "
-            "`vtune check` says where, and `vtune salvage` copies what can be read."
-        ) from error
 
 
 _P = ParamSpec("_P")
