@@ -7,11 +7,12 @@ import functools
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from faults.little import curves, interrupted, study
+from faults.little import Little, curves, interrupted, study
 
 import vtune
 import vtune.study
 from vtune.engine.lanes import Block, Point
+from vtune.hyper import PlainHP
 from vtune.schedulers import PBT, Patience
 from vtune.snapshots import KEPT, Snapshots, newest, read
 
@@ -146,3 +147,30 @@ def test_a_damaged_snapshot_only_takes_longer(tmp_path, monkeypatch, record_faul
     assert again.frame().equals(whole.frame())
     assert curves(again).equals(curves(whole))
     record_fault("damaged snapshot")
+
+
+class Holding(Little):
+    """Its learning rate lives in the state, as with `optax.inject_hyperparams`: a copy gets its own."""
+
+    def init(self, hp, data, key):
+        return {"at": super().init(hp, data, key), "lr": jnp.asarray(hp.lr)}
+
+    def step(self, hp, state, data, key):
+        now, told = super().step(PlainHP({"lr": state["lr"], "noise": hp.noise}), state["at"], data, key)
+        return {"at": now, "lr": state["lr"]}, told
+
+    def evaluate(self, hp, state, data, key):
+        return super().evaluate(hp, state["at"], data, key)
+
+
+@pytest.mark.parametrize(
+    "after", [7, pytest.param(5, marks=pytest.mark.slow), pytest.param(11, marks=pytest.mark.slow)]
+)
+def test_copies_whose_states_hold_hyperparameters_go_on_with_their_own(tmp_path, monkeypatch, after):
+    options = {"scheduler": PBT(interval=3, quantile=0.4), "given": Holding()}
+    kept = {"store": tmp_path / "s.db", "name": "x", "resume": True, **options}
+    monkeypatch.setattr(vtune.study, "Snapshots", functools.partial(Snapshots, seconds=0))
+    interrupted(monkeypatch, after, **kept)
+    again, whole = study(**kept), study(**options)
+    assert again.frame().equals(whole.frame())
+    assert curves(again).equals(curves(whole))

@@ -52,3 +52,12 @@ def until(route: Sequence[Leg], step: int) -> Route:
     if not legs or legs[-1].until < step:
         legs.append(replace(route[len(legs)], until=step))
     return tuple(legs)
+
+
+def changes(route: Sequence[Leg], step: int) -> bool:
+    """Whether a trial became a copy at a step: the state there is then still that of its source.
+
+    >>> changes((Leg(10, 0, {}), Leg(ENDLESS, 1, {})), 10)
+    True
+    """
+    return any(leg.until == step for leg in route)

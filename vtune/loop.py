@@ -13,7 +13,8 @@ from vtune.engine.lane import LaneTask
 from vtune.engine.lanes import Point, State
 from vtune.errors import ConfigError, ProposerError
 from vtune.executors.arrangement import Arrangement
-from vtune.executors.local import Copy, LocalExecutor, Work
+from vtune.executors.local import LocalExecutor
+from vtune.executors.messages import Copy, Work
 from vtune.executors.pool import Seat
 from vtune.judge import Judge
 from vtune.kept import Kept

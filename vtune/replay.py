@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from vtune.engine.lanes import Entry, Point
-from vtune.executors.local import Copy, LocalExecutor, Work
-from vtune.lineage import Route
+from vtune.executors.local import LocalExecutor
+from vtune.executors.messages import Copy, Work
+from vtune.lineage import Route, changes
 from vtune.measured import replicas_together
 from vtune.records import Config, Leg
 
@@ -83,13 +84,10 @@ def replayed(
 
     entries = []
     for trial, journey in journeys.items():
-        config, start = fill(dict(now[trial].config)), journey.start
-        done, state, sums = (0, None, None) if start is None else (start.done, start.state, start.sums)
+        config = fill(dict(now[trial].config))
         length = executor.length(config)
-        copied = any(leg.until == done for leg in journey.route)
-        entries.append(
-            Entry(trial, config, length, done, state, sums, keys(trial), journey.first, journey.end, copied)
-        )
+        entry = Entry(trial, config, length, keys=keys(trial), first=journey.first, stop=journey.end)
+        entries.append(entry if journey.start is None else begun(entry, journey.start, journey.route))
     executor.enter(entries)
     under_way, last = set(journeys), dict.fromkeys(journeys, (0, np.empty((0, 0))))
     while under_way:
@@ -108,6 +106,11 @@ def replayed(
         under_way -= set(arrived)
         for trial in arrived:
             yield Stop(trial, *last[trial], last=True)
+
+
+def begun(entry: Entry, at: Point, route: Route) -> Entry:
+    """A trial as it stands at a point on its route; where it became a copy, it still holds what is its source's own."""
+    return replace(entry, done=at.done, state=at.state, sums=at.sums, copied=changes(route, at.done))
 
 
 def _leg(legs: Iterator[Leg], journey: Journey) -> Leg:

@@ -16,7 +16,7 @@ from vtune.executors.pool import Seat
 from vtune.lineage import ENDLESS, Route, routes, until
 from vtune.measured import together
 from vtune.records import Config, TrialState
-from vtune.replay import Journey, Seen, Stop
+from vtune.replay import Journey, Seen, Stop, begun
 from vtune.snapshots import newest
 from vtune.space import Choice
 from vtune.tally import Tally
@@ -243,19 +243,22 @@ def bring_back(
         for trial in standing.unfinished
         if (end := done.get(trial.id, 0)) > (trial.start.done if trial.start is not None else 0)
     }
-    entries: dict[int, Entry | Point] = {trial.id: trial.start for trial in standing.unfinished if trial.start}
     compare: Seen = (lambda trial, step, values: None) if standing.recorded is None else standing.recorded.check
+    back: dict[int, Entry] = {}
     for stop in again(journeys, compare):
         if stop.last:
-            entries[stop.trial] = executor.take([stop.trial])[0]
+            back[stop.trial] = executor.take([stop.trial])[0]
         elif (saved := live[stop.trial].saved) is not None:
             live[stop.trial].saved = dataclasses.replace(saved, state=executor.states([stop.trial])[0])
     placed = {}
     for trial in standing.unfinished:
         config = fill(trial.config)
-        placed[trial.id] = Entry(trial.id, config, executor.length(config))
-        if (at := entries.get(trial.id)) is not None:
-            placed[trial.id] = dataclasses.replace(placed[trial.id], done=at.done, state=at.state, sums=at.sums)
+        entry, taken = Entry(trial.id, config, executor.length(config)), back.get(trial.id)
+        if taken is not None:
+            entry = dataclasses.replace(entry, done=taken.done, state=taken.state, sums=taken.sums)
+        elif trial.start is not None:
+            entry = begun(entry, trial.start, trial.route)
+        placed[trial.id] = entry
     executor.arrange(standing.arrangement, placed)
     executor.enter([placed[trial.id] for trial in standing.unfinished if trial.id not in done])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 import jax
@@ -74,6 +74,7 @@ class Workers:
     def __init__(self, threads: int):
         self.threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="vtune")
+        self._jobs: list[Future[Any]] = []
 
     def run(self, jobs: Sequence[Callable[[], T]], waiting: Callable[[], None] = lambda: None) -> list[T]:
         """Runs the jobs and returns their results in order.
@@ -87,10 +88,14 @@ class Workers:
         """
         if len(jobs) == 1 and self.threads == 1:
             return [jobs[0]()]
-        futures: list[Future[Any]] = [self._pool.submit(job) for job in jobs]
-        for future in futures:
+        self._jobs = [self._pool.submit(job) for job in jobs]
+        for future in self._jobs:
             _wait(future, waiting)
-        return [future.result() for future in futures]
+        return [future.result() for future in self._jobs]
+
+    def join(self) -> None:
+        """Waits for the jobs of a run that was given up."""
+        wait(self._jobs)
 
     def wait(self, future: Future[T], waiting: Callable[[], None]) -> T:
         """Waits for a job of any thread and returns its result; see `run`."""

@@ -28,6 +28,8 @@ from vtune.engine.strategy import Strategy
 from vtune.errors import SchedulerError
 from vtune.executors.arrangement import Arrangement
 from vtune.executors.memory import Shrunk, out_of_memory, shrunk
+from vtune.executors.messages import Copy, Work
+from vtune.executors.paused import Paused
 from vtune.executors.pool import Pool, Seat, thinned
 from vtune.executors.queues import Queues
 from vtune.executors.workshop import LEAD, Workshop
@@ -42,35 +44,6 @@ ENDLESS = Length(2**31, 2.0**31)
 """Of trials that are only timed."""
 FIRST_STEPS = 16
 """Steps of a program's first chunk, whose time sets the length of the next."""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What one tick did.
-
-    Attributes:
-      seats: who was seated.
-      chunks: (program, chunk) of every device call, in the order of the blocks.
-      shrunk: what was given up because memory ran out.
-    """
-
-    seats: tuple[Seat, ...] = ()
-    chunks: tuple[tuple[int, Chunk], ...] = ()
-    shrunk: tuple[Shrunk, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """A trial that goes on from another's state: its id, whose state, and its filled config from now on.
-
-    Attributes:
-      keys: the trial whose keys it draws from now on; None for its own.
-    """
-
-    trial: int
-    source: int
-    config: Mapping[str, Any]
-    keys: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +116,7 @@ class LocalExecutor:
         self._workshop = self._new_workshop()
         self._queues = self._new_queues()
         self._pools: list[Pool | None] = [None] * blocks
-        self._parking = Parking()
-        self._parked: dict[int, _Place] = {}
+        self._paused = Paused(Parking())
         self._inheritance = Inheritance(space, data)
         self._shrinks = 0
         self._ticks = 0
@@ -189,7 +161,7 @@ class LocalExecutor:
     @property
     def parked(self) -> tuple[int, ...]:
         """Trials that are paused."""
-        return tuple(sorted(self._parked))
+        return tuple(self._paused)
 
     def submit(self, trials: Sequence[int], configs: Sequence[Mapping[str, Any]], first: bool = False) -> None:
         """Queues trials, if `first` before those that wait; `configs` are filled."""
@@ -223,6 +195,7 @@ class LocalExecutor:
             done = self._workers.run([functools.partial(self._advance, pool) for pool in pools], self._waiting)
         except BaseException:
             self._halted.set()
+            self._workers.join()
             raise
         return [(pool.program, chunk) for pool, chunks in zip(pools, done, strict=True) for chunk in chunks]
 
@@ -268,24 +241,22 @@ class LocalExecutor:
         for pool in self._working:
             pool.retire(trials)
         for trial in np.asarray(trials).tolist():
-            if self._parked.pop(trial, None) is not None:
-                self._parking.take(trial)
+            if trial in self._paused:
+                self._paused.take(trial)
 
     def park(self, trials: Sequence[int]) -> None:
         """Takes trials out of their lanes and keeps their states."""
         for trial, state in zip(trials, self.states(trials), strict=True):
             place = self._place(trial)
-            self._parking.put(trial, state)
-            self._parked[trial] = _Place(place.program, None, place.entry)
+            self._paused.put(place.program, dataclasses.replace(place.entry, state=state))
         for pool in self._working:
             pool.retire(trials)
 
     def recall(self, trials: Sequence[int]) -> None:
         """Queues paused trials ahead of those that have not begun, the first of them first."""
         for trial in reversed(trials):
-            parked = self._parked.pop(trial)
-            entry = dataclasses.replace(parked.entry, state=self._parking.take(trial))
-            self._queues.ahead(parked.program, [entry])
+            program, entry = self._paused.take(trial)
+            self._queues.ahead(program, [entry])
 
     def copy(self, copies: Sequence[Copy]) -> None:
         """Lets trials, in lanes or paused, go on from the states that others have now, before any of it is changed.
@@ -333,7 +304,7 @@ class LocalExecutor:
         for pool in self._working:
             mine = [trial for trial in dict.fromkeys(trials) if trial in pool]
             found.update(zip(mine, pool.block.states(mine), strict=True))
-        return [found[trial] if trial in found else self._parking.get(trial) for trial in trials]
+        return [found[trial] if trial in found else self._paused.state(trial) for trial in trials]
 
     @property
     def done(self) -> dict[int, int]:
@@ -348,12 +319,9 @@ class LocalExecutor:
     @property
     def arrangement(self) -> Arrangement:
         """Where every trial is now: between two ticks."""
-        parked: dict[int, dict[int, int]] = {}
-        for trial, place in sorted(self._parked.items()):
-            parked.setdefault(place.program, {})[trial] = place.entry.done
         return Arrangement(
             self._ticks, tuple(None if pool is None else (pool.program, pool.done) for pool in self._pools),
-            self._queues.done, parked, tuple(sorted(self.planner.compiled)), self._workshop.making,
+            self._queues.done, self._paused.done, tuple(sorted(self.planner.compiled)), self._workshop.making,
         )  # fmt: skip
 
     def points(self, then: Mapping[int, int] | None = None) -> list[Point]:
@@ -363,8 +331,8 @@ class LocalExecutor:
           then: steps that trials had done when they were last written down, if that was before a tick that was given
             up: blocks that have measured since are left out.
         """
-        parked = [Point(trial, p.entry.done, self._parking.get(trial), None) for trial, p in self._parked.items()]
-        return [*(point for pool in self._working for point in pool.points(then)), *self._queues.points, *parked]
+        seated = [point for pool in self._working for point in pool.points(then)]
+        return [*seated, *self._queues.points, *self._paused.points]
 
     def arrange(self, arrangement: Arrangement, entries: Mapping[int, Entry]) -> None:
         """Puts trials where they were; only before anything else is entered, with all programs traced in their order.
@@ -384,9 +352,7 @@ class LocalExecutor:
             self._queues[program].extend(entries[trial] for trial in waiting)
         for program, paused in arrangement.parked.items():
             for trial in paused:
-                entry = entries[trial]
-                self._parking.put(trial, entry.state or [])
-                self._parked[trial] = _Place(program, None, dataclasses.replace(entry, state=None, sums=None))
+                self._paused.put(program, entries[trial])
         if arrangement.making is not None:
             number, due = arrangement.making
             config = self.planner.traced[number].exemplar if number >= 0 else self._queues.unplaced[0].config
@@ -401,7 +367,7 @@ class LocalExecutor:
         self._halted.set()
         self._workers.close()
         self._workshop.close()
-        self._parking.close()
+        self._paused.close()
         self._pools = [None] * self.blocks
 
     @property
@@ -432,8 +398,9 @@ class LocalExecutor:
         return Queues(lambda configs: self._workshop.place(configs), by_length=self._run.unit != "steps")
 
     def _place(self, trial: int) -> _Place:
-        if trial in self._parked:
-            return self._parked[trial]
+        if trial in self._paused:
+            program, entry = self._paused.get(trial)
+            return _Place(program, None, entry)
         pool = next(pool for pool in self._working if trial in pool)
         return _Place(pool.program, pool, pool.now(trial))
 
