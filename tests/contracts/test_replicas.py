@@ -95,6 +95,7 @@ def _trained(lr, key, batches, steps):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_ten_folds_of_64_configurations_are_640_lanes_and_the_fold_means_of_scikit_learn():
     datasets = pytest.importorskip("sklearn.datasets")
     selection = pytest.importorskip("sklearn.model_selection")
@@ -110,6 +111,9 @@ def test_ten_folds_of_64_configurations_are_640_lanes_and_the_fold_means_of_scik
     )
     assert found.explain().lanes == 640
     assert found.explain().compiles == 1
+    folds_of_theirs = [valid for _, valid in selection.StratifiedKFold(10).split(x, y)]
+    sizes = sorted(np.bincount(y[rows]).tolist() for rows in found.task.folds)
+    assert np.abs(np.array(sizes) - sorted(np.bincount(y[rows]).tolist() for rows in folds_of_theirs)).max() <= 1
     groups = np.empty(len(x), int)
     for fold, rows in enumerate(found.task.folds):
         groups[rows] = fold
@@ -118,7 +122,8 @@ def test_ten_folds_of_64_configurations_are_640_lanes_and_the_fold_means_of_scik
         accuracies = []
         for fold, (train, valid) in enumerate(selection.PredefinedSplit(groups).split()):
             key = vtune.key(0, trial, "init", replica=fold)
-            rows = np.stack([np.asarray(found.task.indices(key, step, batch, fold)) for step in range(steps)])
+            halves = [np.asarray(found.task.indices(key, half, batch * steps // 2, fold)) for half in range(2)]
+            rows = np.concatenate(halves).reshape(steps, batch)
             assert set(rows.ravel().tolist()) <= set(train.tolist())
             params = _trained(found.trial(trial).config["lr"], key, (x[rows], y[rows]), steps)
             loss, accuracy = scores_of(Digits(), params, x[valid], y[valid])
@@ -126,6 +131,20 @@ def test_ten_folds_of_64_configurations_are_640_lanes_and_the_fold_means_of_scik
             losses.append(loss)
         means.append(np.mean(accuracies))
     mine = found.frame().set_index("id")
+    theirs = []
+    for trial in range(0, 64, 4):
+        division = selection.StratifiedKFold(10, shuffle=True, random_state=trial).split(x, y)
+        accuracies = []
+        for fold, (train, valid) in enumerate(division):
+            order = np.random.default_rng([trial, fold]).permuted(np.tile(train, (steps * batch // len(train) + 1)))
+            rows = order[: steps * batch].reshape(steps, batch)
+            params = _trained(
+                found.trial(trial).config["lr"], vtune.key(0, trial, "init", replica=fold), (x[rows], y[rows]), steps
+            )
+            accuracies.append(scores_of(Digits(), params, x[valid], y[valid])[1])
+        theirs.append(np.mean(accuracies))
+    np.testing.assert_allclose(mine["accuracy"].iloc[::4], theirs, atol=0.08)
+    assert abs(np.mean(mine["accuracy"].iloc[::4] - theirs)) < 0.01
     assert np.mean(losses) == pytest.approx(mine["loss"].mean(), rel=1e-3)
     np.testing.assert_allclose(mine["accuracy"], means, atol=2e-3)
     assert np.mean(np.abs(mine["accuracy"] - means) < 1e-6) > 0.8

@@ -84,6 +84,14 @@ def trained(monkeypatch):
     return of
 
 
+def promoted_late(monkeypatch):
+    """The good come first: those of them that wait are promoted when the bad have come after them."""
+    given = [{"lr": 0.05 + 0.01 * i, "decay": 1e-3} for i in range(8)] + [{"lr": 1e-3, "decay": 1e-3}] * 10
+    scheduler = ASHA(min_steps=2, reduction=2, variant="promoting")
+    watch = Watch(monkeypatch, scheduler)
+    return study(scheduler=scheduler, enqueue=given), watch
+
+
 @every_scheduler
 def test_a_curve_is_bit_for_bit_that_of_the_trial_without_a_scheduler(trained, name):
     mine, full = curves(trained(name)[0])[MEASURED], curves(without_scheduler())[MEASURED]
@@ -141,9 +149,9 @@ def test_the_scheduler_is_asked_once_a_chunk_about_all_that_was_measured(trained
     assert all((np.diff(report.trial) > 0).all() for report in told)
 
 
-@pytest.mark.parametrize("name", ["asha, promoting", "successive-halving", "hyperband", "halving, cohorts"])
-def test_trials_that_waited_and_were_recalled_are_those_that_plain_training_makes(trained, name):
-    found, watch = trained(name)
+@pytest.mark.parametrize("name", ["successive-halving", "hyperband", "halving, cohorts", "promoted late"])
+def test_trials_that_waited_and_were_recalled_are_those_that_plain_training_makes(trained, name, monkeypatch):
+    found, watch = promoted_late(monkeypatch) if name == "promoted late" else trained(name)
     reached = curves(found).reset_index().groupby("trial")["step"].max()
     furthest = sorted(watch.recalled, key=lambda trial: (-reached[trial], trial))[:2]
     assert furthest
