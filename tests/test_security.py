@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import sys
 import tomllib
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -313,3 +314,29 @@ def test_no_file_is_named_by_a_study(tmp_path, name, record_fault):
     assert [file for file in files if not re.fullmatch(FILES, file)] == []
     assert vtune.load(str(folder / "s.db"), name).name == name
     record_fault("odd name")
+
+
+def test_hostile_snapshots(tmp_path, record_fault):
+    """Even one whose checksum its forger has written into the store."""
+    from vtune.engine.lanes import Point
+    from vtune.snapshots import Snapshots, _checksum, newest
+
+    snapshots = Snapshots(tmp_path / "snapshots", seconds=0)
+    snapshots.begin(1, [Point(0, done=2, state=[np.ones((1, 2), np.float32)], sums=None)])
+    (detail,) = snapshots.wait()
+    snapshots.close()
+    whole = tmp_path / "whole"
+    folder = snapshots.folder / detail["name"]
+    shutil.copytree(folder, whole)
+    files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    payloads = [value if isinstance(value, bytes) else value.encode() for value in hostile(tmp_path / "mark")]
+    for number, file in enumerate(files):
+        for checksum in (detail["checksum"], None):
+            shutil.rmtree(folder)
+            shutil.copytree(whole, folder)
+            (folder / file).write_bytes(payloads[0] if checksum is None else payloads[number % len(payloads)])
+            told = detail | {"checksum": checksum or _checksum(folder)}
+            with harmless(tmp_path / "mark"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                newest(snapshots.folder, [told])
+    record_fault("hostile file", 2 * len(files))

@@ -90,7 +90,7 @@ def locate(where: str | os.PathLike[str] | None) -> Location:
         return Location() if where == ":memory:" else Location(path=Path(where))
     try:
         url = make_url(where)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):
         raise ArgumentError(
             "a store URL must read like sqlite:///vtune.db or postgresql+psycopg://user@host/database; "
             "the one given cannot be parsed."
@@ -303,7 +303,7 @@ _REMEDIES = {
 
 def _server_engine(url: URL) -> Engine:
     try:
-        return create_engine(url)
+        return create_engine(url, pool_pre_ping=True)
     except (exc.NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreError(
             f"the URL asks for the driver {url.drivername!r}, which is not installed ({error}): "

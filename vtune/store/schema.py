@@ -22,7 +22,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
     inspect,
+    select,
     text,
 )
 
@@ -167,6 +169,8 @@ def curves_index(table: Table) -> Index:
 MIGRATIONS: dict[int, Callable[[Connection], None]] = {1: leases.create}
 """By the version that it starts from: what makes a store one version newer. A queue has had one version so far."""
 
+_PREPARING = int.from_bytes(b"vtune")
+
 _VERSIONS = {about.name: VERSION, queue_about.name: QUEUE_VERSION}
 
 
@@ -182,6 +186,9 @@ def prepare(connection: Connection, table: Table, place: str) -> None:
       StoreError: when the database holds something else, or a schema that this version cannot use.
     """
     newest = _VERSIONS[table.name]
+    if connection.dialect.name == "postgresql":
+        # Of several processes that find an empty database, one makes the tables, and the others wait for it.
+        connection.execute(select(func.pg_advisory_xact_lock(_PREPARING)))
     if not inspect(connection).has_table(table.name):
         _refuse_foreign(connection, table, place)
         table.metadata.create_all(connection)
