@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import plotly.graph_objects as go
@@ -42,9 +42,12 @@ def box(figure: go.Figure, key: str, about: str, boxed: Callable[[], None]) -> N
 
 
 def trial_of(point: Any) -> int | None:
-    """The trial that a selected dot stands for, if it does."""
+    """The trial that a selected dot stands for, if it does.
+
+    Rows of arrays that travel as bytes come back as mappings from "0" on.
+    """
     data = point.get("customdata")
-    value = data[0] if isinstance(data, list | tuple) and data else data
+    value = data.get("0") if isinstance(data, Mapping) else data[0] if isinstance(data, list | tuple) and data else data
     return int(value) if isinstance(value, int | float) else None
 
 

@@ -1,4 +1,4 @@
-"""The app in a real browser: a finished study, one that another process writes, and names that are markup."""
+"""The app in a real browser: pages and links, a click on a dot, live studies, manual search, names that are markup."""
 
 from __future__ import annotations
 
@@ -8,20 +8,36 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from fake_study import finished
 from screenshots import CHROMIUM, FLAGS, MARKUP, ROOT, served
 
-from vtune.store import open_writer
+from vtune.store import open_reader, open_writer
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"no Chromium at {CHROMIUM}: apt-get install chromium"),
 ]
 sync_api = pytest.importorskip("playwright.sync_api")
-WAIT = 60_000
+WAIT = 90_000
+REAL_STUDY = """
+import sys, time, jax.numpy as jnp, vtune
+class Slow:
+    name, data = "slow", None
+    def init(self, hp, data, key): return jnp.float32(1.0)
+    def step(self, hp, state, data, key): return state * (1 - hp.lr), {}
+    def evaluate(self, hp, state, data, key): return {"loss": state}
+class Patient(vtune.proposers.Random):
+    learns = True
+    def ask(self, n, pending=()):
+        time.sleep(0.3)
+        return super().ask(min(n, 4), pending)
+space = vtune.Space(lr=vtune.Float(1e-3, 0.9, log=True))
+options = {"steps": 40, "eval_every": 10, "lanes": 4, "block": 4, "progress": "off", "cache": False}
+proposer = Patient(space, seed=0)
+vtune.tune(Slow(), space, trials=int(sys.argv[2]), proposer=proposer, store=sys.argv[1], name="real", **options)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -42,62 +58,141 @@ def chromium() -> Iterator[object]:
         browser.close()
 
 
-def test_a_finished_study_is_shown_and_stays_chosen_from_page_to_page(app, chromium):
-    page = chromium.new_page()
-    page.goto(f"{app[1]}/?study=finished")
-    sync_api.expect(page.get_by_text("40 of 40").first).to_be_visible(timeout=WAIT)
-    for name in ("Trials", "History", "Curves"):
-        page.get_by_role("link", name=name).click()
-        sync_api.expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible(timeout=WAIT)
-        page.wait_for_url(re.compile(f"{name.lower()}.*study=finished"), timeout=WAIT)
-    sync_api.expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=WAIT)
+@pytest.fixture
+def tab(chromium) -> Iterator[object]:
+    page = chromium.new_page(viewport={"width": 1360, "height": 1200})
+    page.set_default_timeout(WAIT)
+    yield page
+    page.close()
 
 
-def test_a_click_on_a_row_opens_that_trial(app, chromium):
-    page = chromium.new_page()
-    page.goto(f"{app[1]}/trials?study=finished")
-    table = page.get_by_test_id("stDataFrame").first
-    table.wait_for(timeout=WAIT)
-    sync_api.expect(page.get_by_text("best first")).to_be_visible(timeout=WAIT)
-    page.wait_for_timeout(500)
-    table.click(position={"x": 16, "y": 52})
-    page.wait_for_url(re.compile(r"trial=\d+"), timeout=WAIT)
-    number = re.search(r"trial=(\d+)", page.url)[1]
-    sync_api.expect(page.get_by_role("heading", name=f"Trial {number}")).to_be_visible(timeout=WAIT)
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.getenv("PYTHONPATH", "")])}
 
 
-def test_a_running_study_grows_without_a_reload_and_ends_by_itself(app, chromium):
+def number_of(store: str, name: str) -> int:
+    with open_reader(store) as reader:
+        return next((study.id for study in reader.studies() if study.name == name), 0)
+
+
+def dot(tab, place: int) -> tuple[float, float]:
+    """Where on the screen the dot of a trial lies, in the first chart."""
+    return tab.evaluate(
+        """place => {
+            const chart = document.querySelector('.js-plotly-plot'), full = chart._fullLayout;
+            const trace = chart._fullData.find(each => each.mode === 'markers');
+            const box = chart.getBoundingClientRect(), axes = [full.xaxis, full.yaxis];
+            const at = [trace.x[place], trace.y[place]].map((v, i) => axes[i].d2p(v) + axes[i]._offset);
+            return [box.left + at[0], box.top + at[1]];
+        }""",
+        place,
+    )
+
+
+def test_a_study_stays_chosen_from_page_to_page_and_its_name_stays_text(app, tab):
     store, address = app
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.getenv("PYTHONPATH", "")])}
+    markup = number_of(store, MARKUP)
+    tab.goto(f"{address}/?study={markup}")
+    heading = tab.locator("h1", has_text="bold")
+    heading.wait_for()
+    assert heading.inner_text().strip() == MARKUP
+    for name in ("History", "Trials", "Engine"):
+        tab.get_by_test_id("stSidebarNavLink").filter(has_text=name).click()
+        sync_api.expect(tab.get_by_role("heading", name=name, exact=True)).to_be_visible(timeout=WAIT)
+        tab.wait_for_url(re.compile(f"{name.lower()}.*study={markup}"))
+    tab.locator(".js-plotly-plot").first.wait_for()
+    assert tab.locator("a[href='http://x']").count() == 0
+    assert tab.evaluate("[...document.querySelectorAll('b')].filter(b => b.innerText === 'bold').length") == 0
+
+
+def test_a_click_on_a_dot_opens_its_trial_and_a_reload_reopens_it(app, tab):
+    store, address = app
+    tab.goto(f"{address}/history?study={number_of(store, 'finished')}")
+    tab.locator(".js-plotly-plot .points").first.wait_for()
+    tab.wait_for_timeout(800)
+    tab.mouse.click(*dot(tab, 3))
+    tab.wait_for_url(re.compile(r"trial=3(&|$)"))
+    sync_api.expect(tab.get_by_role("heading", name="Trial 3")).to_be_visible(timeout=WAIT)
+    tab.reload()
+    sync_api.expect(tab.get_by_role("heading", name="Trial 3")).to_be_visible(timeout=WAIT)
+
+
+@pytest.mark.slow
+def test_rows_and_boxes_select_trials(app, tab):
+    store, address = app
+    tab.goto(f"{address}/trials?study={number_of(store, 'finished')}&chart=true")
+    table = tab.get_by_test_id("stDataFrame").first
+    table.wait_for()
+    tab.locator(".js-plotly-plot .points").first.wait_for()
+    tab.wait_for_timeout(800)
+    (left, _), (right, _) = dot(tab, 0), dot(tab, 10)
+    box = tab.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+    tab.mouse.move(left - 2, box["y"] + 2)
+    tab.mouse.down()
+    tab.mouse.move(right + 2, box["y"] + box["height"] - 2, steps=5)
+    tab.mouse.up()
+    sync_api.expect(tab.get_by_text(re.compile(r"Showing \d of 40|Showing 1\d of 40"))).to_be_visible(timeout=WAIT)
+    table.click(position={"x": 16, "y": 52})
+    tab.wait_for_url(re.compile(r"trial=\d+"))
+    first = re.search(r"trial=(\d+)", tab.url)[1]
+    sync_api.expect(tab.get_by_role("heading", name=f"Trial {first}")).to_be_visible(timeout=WAIT)
+    table.click(position={"x": 16, "y": 87})
+    tab.wait_for_url(re.compile(r"trials=\d+%2C\d+"))
+    sync_api.expect(tab.get_by_role("heading", name="2 trials together")).to_be_visible(timeout=WAIT)
+
+
+@pytest.mark.slow
+def test_a_growing_study_is_drawn_without_a_reload_keeps_the_zoom_and_ends_by_itself(app, tab):
+    store, address = app
     script = [sys.executable, str(ROOT / "tests" / "app" / "fake_study.py"), store, "growing", "40"]
-    with subprocess.Popen(script, env=environment) as other:
-        page = chromium.new_page()
-        count = page.get_by_text(re.compile(r"^\d+ of 208$")).first
-        for _ in range(30):
-            page.goto(f"{address}/?study=growing")
-            if page.get_by_text("running").first.is_visible():
-                break
-            page.wait_for_timeout(500)
-        count.wait_for(timeout=WAIT)
-        page.evaluate("window.loadedOnce = true")
+    with subprocess.Popen(script, env=environment()) as other:
+        while not number_of(store, "growing"):
+            tab.wait_for_timeout(200)
+        tab.goto(f"{address}/?study={number_of(store, 'growing')}")
+        count = tab.get_by_text(re.compile(r"^\d+ of 208$")).first
+        count.wait_for()
+        tab.locator(".js-plotly-plot .points").first.wait_for()
+        tab.evaluate("window.loadedOnce = true")
+        box = tab.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+        tab.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 20)
+        tab.mouse.down()
+        tab.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + box["height"] - 20, steps=5)
+        tab.mouse.up()
+        tab.wait_for_timeout(500)
+        zoomed = tab.evaluate("document.querySelector('.js-plotly-plot')._fullLayout.xaxis.range")
         first = int(count.inner_text().split()[0])
-        page.wait_for_function(
+        tab.wait_for_function(
             "first => [...document.querySelectorAll('[data-testid=stMetricValue]')]"
-            ".some(e => / of 208/.test(e.innerText) && parseInt(e.innerText) > first)",
+            ".some(e => / of 208/.test(e.innerText) && parseInt(e.innerText) > first + 20)",
             arg=first,
-            timeout=WAIT,
         )
-        sync_api.expect(page.get_by_text(re.compile("^Updated")).first).to_be_visible(timeout=WAIT)
-        sync_api.expect(page.get_by_text("208 of 208").first).to_be_visible(timeout=WAIT)
-        assert first < 208
-        assert page.evaluate("window.loadedOnce")
+        assert tab.evaluate("document.querySelector('.js-plotly-plot')._fullLayout.xaxis.range") == zoomed
+        sync_api.expect(tab.get_by_text(re.compile("^Updated")).first).to_be_visible(timeout=WAIT)
+        sync_api.expect(tab.get_by_text("208 of 208").first).to_be_visible(timeout=WAIT)
+        assert tab.evaluate("window.loadedOnce")
         assert other.wait(60) == 0
 
 
-def test_a_name_of_markup_stays_text(app, chromium):
-    page = chromium.new_page()
-    page.goto(f"{app[1]}/?study={quote(MARKUP)}")
-    heading = page.locator("h1", has_text="bold")
-    heading.wait_for(timeout=WAIT)
-    assert heading.inner_text().strip() == MARKUP
-    assert page.locator("a[href='http://x']").count() == 0
+@pytest.mark.slow
+def test_a_config_queued_by_hand_is_trained_by_the_running_study_and_shown(app, tab):
+    store, address = app
+    with subprocess.Popen([sys.executable, "-c", REAL_STUDY, store, "400"], env=environment()) as other:
+        while not number_of(store, "real"):
+            tab.wait_for_timeout(200)
+        tab.goto(f"{address}/manual?study={number_of(store, 'real')}")
+        field = tab.get_by_label("lr")
+        field.wait_for()
+        field.fill("0.123")
+        field.press("Enter")
+        tab.wait_for_timeout(1000)
+        tab.get_by_role("button", name="Queue it").click()
+        sync_api.expect(tab.get_by_text("Trials that were queued by hand")).to_be_visible(timeout=WAIT)
+        tab.locator(".js-plotly-plot").first.wait_for()
+        with open_reader(store) as reader:
+            study = number_of(store, "real")
+            (trial,) = reader.enqueued(study)["id"]
+            assert reader.trial(study, int(trial)).config == {"lr": 0.123}
+        sync_api.expect(tab.get_by_text(f"#{trial} ").first).to_be_visible(timeout=WAIT)
+        assert other.poll() is None
+        other.terminate()
+        other.wait(60)
