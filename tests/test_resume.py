@@ -6,7 +6,7 @@ import sqlite3
 
 import numpy as np
 import pytest
-from faults.little import Little, curves, interrupted, study
+from faults.little import SPACE, Little, curves, interrupted, study
 
 import vtune
 from vtune.engine.lanes import Block
@@ -51,6 +51,12 @@ def complete(tmp_path_factory):
         ({"steps": 24, "eval_every": 3}, "its steps was 12 and is now 24"),
         ({"scheduler": "asha"}, "its scheduler was None and is now 'asha'"),
         ({"proposer": "sobol"}, "its proposer was 'random' and is now 'sobol'"),
+        ({"space": vtune.Space(lr=SPACE["lr"])}, "its hyperparameter 'noise' was Float.0.0, 0.05. and is now gone"),
+        (
+            {"space": vtune.Space(lr=vtune.Float(0, 1), noise=SPACE["noise"])},
+            "'lr' was Float.0.05, 1.0, log=True. and is",
+        ),
+        ({"space": vtune.Space(**SPACE, constraints=bool)}, "its space was constrained by .. and is now by .'bool'."),
         ({"metric": "size", "mode": "max"}, "its objectives was"),
         ({"given": Little(size=4)}, "the task's size was 3 and is now 4"),
     ],

@@ -23,7 +23,7 @@ from vtune.engine.devices import default_threads, devices_of
 from vtune.engine.sharding import place
 from vtune.engine.solo import train_alone
 from vtune.engine.strategy import Strategy
-from vtune.errors import ArgumentError, ConfigError, Interrupted, ResultError, StoreError
+from vtune.errors import ArgumentError, ConfigError, Interrupted, ResultError
 from vtune.executors.local import LocalExecutor
 from vtune.executors.prepared import Wanted, prepared
 from vtune.explain import explanation
@@ -42,6 +42,7 @@ from vtune.rerun import collected, journeys
 from vtune.results import SavedStudy
 from vtune.resume import Standing, lanes_now, standing
 from vtune.resuming import asked_again, last_unfinished
+from vtune.sameness import description, refuse_another
 from vtune.settings import budget, check_metrics, default_name, settings, whole
 from vtune.snapshots import Snapshots
 from vtune.space import Space
@@ -301,8 +302,8 @@ class Study(SavedStudy):
         if resume:
             known = {study.name: study for study in self._writer.reader().studies()}
             if name in known:
-                _same_task(known[name], _description(self.task))
-                return _same(known[name], wanted)
+                refuse_another(known[name], wanted, description(self.task))
+                return known[name]
         return self._writer.create(wanted)
 
     def _fixed(self) -> dict[str, Any]:
@@ -387,7 +388,7 @@ class Study(SavedStudy):
             "jax": jax.__version__,
             "backend": jax.default_backend(),
             "machine": platform.machine(),
-            "task": _description(self.task),
+            "task": description(self.task),
         }
         if not begun:
             written = {**choices, "proposer": self._proposer.state()}
@@ -493,45 +494,3 @@ def _configs(configs: Iterable[Config]) -> list[Config]:
     if isinstance(configs, Mapping):
         raise ArgumentError("configurations must be a list of dicts; one dict was given: put it in a list")
     return list(configs)
-
-
-def _description(task: Any) -> dict[str, Any]:
-    """What a task says of itself, as the JSON values that a store gives back."""
-    return json.loads(json.dumps(task.describe())) if hasattr(task, "describe") else {}
-
-
-def _same_task(stored: StudyRecord, now: Mapping[str, Any]) -> None:
-    before = stored.choices.get("task", now)
-    for part in sorted(set(before) | set(now)):
-        if before.get(part) != now.get(part):
-            raise StoreError(
-                f"study {stored.name!r} cannot go on: the task's {part} was {before.get(part)!r} and is now "
-                f"{now.get(part)!r}. Give the task that it was begun with, or another name."
-            )
-
-
-def _same(stored: StudyRecord, wanted: StudyRecord) -> StudyRecord:
-    for part, words in {
-        "budget": "budget",
-        "replicas": "number of folds and seeds",
-        "rules": "scheduler",
-        "constraints": "constraint",
-        "devices": "number of devices",
-    }.items():
-        now = wanted.choices.get(part)
-        before = stored.choices.get(part, now if part == "rules" else None)
-        if before != now:
-            told = (stored.length, wanted.length) if part == "budget" else (before or "none", now or "none")
-            raise StoreError(
-                f"study {stored.name!r} cannot go on: its {words} was {told[0]} and is now {told[1]}. "
-                "Give what it was begun with, or another name."
-            )
-    fields = ("space", "objectives", "steps", "eval_every", "seed", "rng", "proposer", "scheduler", "task", "trials")
-    for field in fields:
-        before, now = getattr(stored, field), getattr(wanted, field)
-        if before != now:
-            raise StoreError(
-                f"study {stored.name!r} cannot go on: its {field} was {before!r} and is now {now!r}. "
-                "Give what it was begun with, or another name."
-            )
-    return stored

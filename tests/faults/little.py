@@ -30,9 +30,9 @@ class Little(Wandering):
         return super().init(vtune.hyper.PlainHP({"shape": "round"}), data, key)
 
 
-def study(given=None, **options):
+def study(given=None, space=SPACE, **options):
     """Tunes a little task."""
-    return vtune.tune(given or Little(), SPACE, **{**OPTIONS, **options})
+    return vtune.tune(given or Little(), space, **{**OPTIONS, **options})
 
 
 def curves(of):
