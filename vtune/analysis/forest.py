@@ -40,12 +40,13 @@ class Forest:
     Args:
       units: where trials lie, [trials, hyperparameters] in [0, 1].
       cost: [trials].
-      kinds: number of choices of each hyperparameter, None for a number, [hyperparameters].
+      kinds: number of choices or steps of each hyperparameter, None for a continuous one, [hyperparameters].
+      ordered: which of them are numbers, [hyperparameters].
       seed: of the bootstrap.
       trees: how many.
 
     >>> x = np.random.default_rng(0).random((300, 2))
-    >>> Forest(x, x[:, 0], [None, None]).single().mean(axis=0).round(1).tolist()
+    >>> Forest(x, x[:, 0], [None, None], [True, True]).single().mean(axis=0).round(1).tolist()
     [1.0, 0.0]
     """
 
@@ -54,6 +55,7 @@ class Forest:
         units: NDArray[np.float64],
         cost: NDArray[np.float64],
         kinds: Sequence[int | None],
+        ordered: Sequence[bool],
         *,
         seed: int = 0,
         trees: int = TREES,
@@ -65,7 +67,7 @@ class Forest:
         cells = self._cells = [CELLS if kind is None else kind for kind in kinds]
         self._width = max(cells)
         self._weights = np.array([[1.0 / count] * count + [0.0] * (self._width - count) for count in cells])
-        self._unordered = [i for i, kind in enumerate(kinds) if kind is not None]
+        self._unordered = [i for i, number in enumerate(ordered) if not number]
         self._middle, self._scale = float(cost.mean()), float(np.ptp(cost)) or 1.0
         cost = (cost - self._middle) / self._scale
         codes = np.minimum((units * cells).astype(np.int64), np.array(cells) - 1)

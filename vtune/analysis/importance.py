@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vtune.analysis.forest import Forest
 from vtune.analysis.ped_anova import divergences
-from vtune.analysis.positions import position, positions
+from vtune.analysis.positions import position, positions, steps
 from vtune.analysis.scores import check_mode
 from vtune.errors import ArgumentError
 
@@ -63,7 +63,9 @@ def importance(
     places = positions(frame, space)[known]
     if known.sum() < FEWEST or places.empty:
         return pd.DataFrame(columns=columns)
-    if method == "ped-anova":
+    if np.ptp(standing[known]) == 0:
+        draws = np.zeros((1, places.shape[1]))
+    elif method == "ped-anova":
         draws = divergences(places.to_numpy(), standing[known], _kinds(places, space), seed=seed)
     else:
         draws = forest(frame, space, mode, seed=seed).single()
@@ -106,11 +108,14 @@ def forest(frame: pd.DataFrame, space: Mapping[str, Any], mode: str = "min", *, 
     known = np.isfinite(cost)
     places = positions(frame, space)[known]
     defaults = {name: position(pd.Series([space[name].default]), space[name])[0] for name in places.columns}
-    return Forest(places.fillna(defaults).to_numpy(), cost[known], _kinds(places, space), seed=seed)
+    ordered = [hasattr(space[name], "low") for name in map(str, places)]
+    return Forest(places.fillna(defaults).to_numpy(), cost[known], _kinds(places, space), ordered, seed=seed)
 
 
 def standings(frame: pd.DataFrame, mode: str) -> NDArray[np.float64]:
     """Ranks of trials that are over, lower is better: complete ones by their score, then stopped ones, then diverged.
+
+    Equal trials have the rank of the first of them.
 
     Returns:
       [trials]; NaN for those that are not over.
@@ -121,8 +126,11 @@ def standings(frame: pd.DataFrame, mode: str) -> NDArray[np.float64]:
     group = np.where((group == 0) & np.isnan(score), 2.0, group)
     rank = np.full(len(frame), np.nan)
     over = np.isfinite(group)
-    order = np.lexsort((np.nan_to_num(score[over], nan=np.inf), group[over]))
-    rank[np.flatnonzero(over)[order]] = np.arange(over.sum(), dtype=np.float64)
+    value = np.nan_to_num(score[over], nan=np.inf)
+    order = np.lexsort((value, group[over]))
+    pairs = np.stack([group[over], value], axis=1)[order]
+    new = np.r_[True, (pairs[1:] != pairs[:-1]).any(axis=1)][: len(order)]
+    rank[np.flatnonzero(over)[order]] = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
     return rank
 
 
@@ -148,8 +156,11 @@ def costs(frame: pd.DataFrame, mode: str) -> NDArray[np.float64]:
 
 
 def _kinds(places: pd.DataFrame, space: Mapping[str, Any]) -> list[int | None]:
-    """Numbers of choices, None for numbers."""
-    return [None if hasattr(space[name], "low") else len(space[name].values) for name in places.columns]
+    """Numbers of choices, or of steps; None for other numbers."""
+    return [
+        steps(space[name]) or None if hasattr(space[name], "low") else len(space[name].values)
+        for name in map(str, places)
+    ]
 
 
 def _shares(draws: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:

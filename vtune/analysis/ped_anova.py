@@ -30,8 +30,8 @@ def divergences(
 
     Args:
       units: where trials lie, [trials, hyperparameters] in [0, 1]; NaN where inactive.
-      cost: [trials], lower is better; only its order counts.
-      kinds: number of choices of each hyperparameter, None for a number, [hyperparameters].
+      cost: [trials], lower is better; only its order counts. Of equal trials all are among the best to the same share.
+      kinds: number of choices or steps of each hyperparameter, None for a continuous one, [hyperparameters].
       share: of the trials that counts as best.
       seed: of the bootstrap.
 
@@ -42,9 +42,12 @@ def divergences(
     rng = np.random.default_rng(seed)
     weights = np.concatenate([np.ones((1, trials)), rng.multinomial(trials, np.full(trials, 1 / trials), DRAWS - 1)])
     order = np.argsort(cost, kind="stable")
-    ahead = np.cumsum(weights[:, order], axis=1)
+    starts = np.flatnonzero(np.diff(cost[order], prepend=-np.inf))
+    alike = np.add.reduceat(weights[:, order], starts, axis=1)
+    wanted = np.clip(max(2.0, share * trials) - (np.cumsum(alike, axis=1) - alike), 0.0, alike)
+    taken = np.divide(wanted, alike, out=np.zeros_like(alike), where=alike > 0)
     best = np.empty_like(weights)
-    best[:, order] = np.clip(max(2.0, share * trials) - (ahead - weights[:, order]), 0.0, weights[:, order])
+    best[:, order] = weights[:, order] * np.repeat(taken, np.diff(np.r_[starts, trials]), axis=1)
     return np.stack(
         [_divergence(units[:, i], kind, best, weights) for i, kind in enumerate(kinds)],
         axis=1,

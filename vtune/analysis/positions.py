@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+FEW = 12
+"""Numbers of no more values than this are treated as steps."""
+
 
 def positions(frame: pd.DataFrame, space: Mapping[str, Any]) -> pd.DataFrame:
     """The hyperparameters of trials on the unit interval; NaN where one is inactive.
@@ -18,7 +21,8 @@ def positions(frame: pd.DataFrame, space: Mapping[str, Any]) -> pd.DataFrame:
       space: the study's `Space`. Hyperparameters that the frame lacks are left out.
 
     Returns:
-      [trials, hyperparameters]: numbers along their axis (logarithmic where they are), choices in equal cells.
+      [trials, hyperparameters]: numbers along their axis (logarithmic where they are); choices, and numbers of few
+      values, in equal cells.
 
     >>> from vtune.space import Choice, Float, Space
     >>> space = Space(lr=Float(1e-4, 1.0, log=True), act=Choice("relu", "tanh"))
@@ -39,25 +43,43 @@ def position(values: pd.Series, parameter: Any) -> NDArray[np.float64]:
     if low == high:
         return np.where(np.isnan(numbers), np.nan, 0.5)
     inside = np.clip(numbers, low, high)
+    if count := steps(parameter):
+        nearest = np.round((inside - low) / (high - low) * (count - 1))
+        return (nearest + 0.5) / count
     if parameter.log:
         low, high, inside = np.log(low), np.log(high), np.log(inside)
     return (inside - low) / (high - low)
 
 
-def ticks(parameter: Any, count: int = 5) -> tuple[list[float], list[Any]]:
+def steps(parameter: Any) -> int:
+    """How many values a number may have where they are few and evenly spaced, else 0.
+
+    >>> from vtune.space import Float, Int
+    >>> steps(Int(1, 4)), steps(Int(1, 4, log=True)), steps(Float(0.0, 1.0))
+    (4, 0, 0)
+    """
+    count = parameter.size if hasattr(parameter, "low") and not parameter.log else None
+    return count if count is not None and 1 < count <= FEW else 0
+
+
+def ticks(parameter: Any, about: int = 5) -> tuple[list[float], list[Any]]:
     """Values of a hyperparameter that label the unit interval: (positions, values)."""
     if not hasattr(parameter, "low"):
         return [(i + 0.5) / len(parameter.values) for i in range(len(parameter.values))], list(parameter.values)
     low, high = float(parameter.low), float(parameter.high)
-    values = _round_values(low, high, parameter.log, count)
-    if isinstance(parameter.low, int):
+    whole = isinstance(parameter.low, int)
+    if count := steps(parameter):
+        each = np.linspace(low, high, count).tolist()
+        return [(i + 0.5) / count for i in range(count)], [int(value) if whole else value for value in each]
+    values = _round_values(low, high, parameter.log, about)
+    if whole:
         values = np.unique(np.round(values))
     places = position(pd.Series(values), parameter)
     apart = (places > 0.07) & (places < 0.93)
     values, places = np.r_[low, values[apart], high], np.r_[0.0, places[apart], 1.0]
     if low == high:
         values, places = values[:1], np.array([0.5])
-    return places.tolist(), [int(v) if isinstance(parameter.low, int) else float(v) for v in values]
+    return places.tolist(), [int(v) if whole else float(v) for v in values]
 
 
 def _round_values(low: float, high: float, log: bool, count: int) -> NDArray[np.float64]:

@@ -61,7 +61,7 @@ def contour(
             x=places[0],
             y=places[1],
             z=ground,
-            zsmooth="best" if all(hasattr(axis, "low") for axis in axes) else False,
+            zsmooth=False if any(map(look.cells_of, axes)) else "best",
             colorscale=look.SCALE,
             reversescale=mode == "max",
             opacity=0.75,
@@ -73,7 +73,8 @@ def contour(
     drawable = np.isfinite(both.to_numpy()).all(axis=1) & scored
     shown = look.thinned(drawable, np.zeros(len(frame), bool), max_points)
     rows = frame[shown]
-    spread = [0.0 if hasattr(axis, "low") else look.strewn(len(rows), 0.3 / len(axis.values)) for axis in axes]
+    cells = [look.cells_of(axis) for axis in axes]
+    spread = [look.strewn(len(rows), 0.3 / count) if count else 0.0 for count in cells]
     dots = look.dots(
         rows,
         both[first][shown] + spread[0],
@@ -98,6 +99,6 @@ def contour(
     look.note(
         figure,
         "ground: the mean over all other hyperparameters, by a forest",
-        look.shown_of(int(shown.sum()), frame.attrs.get("total", int(drawable.sum()))),
+        look.shown_of(int(shown.sum()), look.stood_for(frame, drawable)),
     )
     return figure

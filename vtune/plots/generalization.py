@@ -74,5 +74,5 @@ def generalization(
     look.axes(figure, companion, metric, pair[drawable].ravel(), log=log)
     if log:
         figure.update_xaxes(**look.log_axis(pair[drawable].ravel()))
-    look.note(figure, look.shown_of(int(shown.sum()), frame.attrs.get("total", int(drawable.sum()))))
+    look.note(figure, look.shown_of(int(shown.sum()), look.stood_for(frame, drawable)))
     return figure

@@ -16,7 +16,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from vtune.analysis.positions import position
+from vtune.analysis.positions import position, steps, ticks
 from vtune.errors import ArgumentError
 from vtune.text import short
 
@@ -167,7 +167,8 @@ def log_axis(values: NDArray[np.float64]) -> dict[str, Any]:
     positive = values[values > 0]
     if len(positive) and positive.max() < 500 * positive.min():
         return {"type": "log", "dtick": "D2", "tickformat": "~g"}
-    return {"type": "log"}
+    decades = np.log10(positive.max() / positive.min()) if len(positive) else 1.0
+    return {"type": "log", "dtick": max(1, int(np.ceil(decades / 8)))}
 
 
 def note(figure: go.Figure, *parts: str) -> None:
@@ -301,6 +302,13 @@ def axis_of(parameter: Any) -> dict[str, Any]:
         count = len(parameter.values)
         labels = [option(value) for value in parameter.values]
         return {"tickvals": list(range(count)), "ticktext": labels, "range": [-0.5, count - 0.5]}
+    if steps(parameter):
+        places, values = ticks(parameter)
+        return {
+            "tickvals": list(range(len(places))),
+            "ticktext": [short(v) for v in values],
+            "range": [-0.5, len(places) - 0.5],
+        }
     if parameter.log:
         return log_axis(np.array([parameter.low, parameter.high], np.float64))
     return {"type": "linear"}
@@ -312,11 +320,22 @@ def option(value: Any) -> str:
 
 
 def values_of(column: pd.Series, parameter: Any) -> NDArray[np.float64]:
-    """The values of a hyperparameter as they are drawn along `axis_of`: choices side by side, strewn a little."""
-    if hasattr(parameter, "low"):
+    """The values of a hyperparameter as they are drawn along `axis_of`: choices and steps are strewn a little."""
+    count = cells_of(parameter)
+    if not count:
         return pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
-    cells = position(column, parameter) * len(parameter.values) - 0.5
-    return cells + strewn(len(column), 0.28)
+    return position(column, parameter) * count - 0.5 + strewn(len(column), 0.28)
+
+
+def cells_of(parameter: Any) -> int:
+    """How many cells the axis of a hyperparameter is divided into; 0 for a continuous one."""
+    return steps(parameter) if hasattr(parameter, "low") else len(parameter.values)
+
+
+def stood_for(frame: pd.DataFrame, drawable: NDArray[np.bool_]) -> int:
+    """How many trials the drawable rows of a frame stand for: all of the study if the frame is a sample of them."""
+    total = frame.attrs.get("total", len(frame))
+    return total if total > len(frame) else int(drawable.sum())
 
 
 def strewn(count: int, reach: float) -> NDArray[np.float64]:

@@ -79,7 +79,7 @@ def parallel(
     look.note(
         figure,
         "orange: best, blue: worst",
-        look.shown_of(int(shown.sum()), frame.attrs.get("total", int(drawable.sum()))),
+        look.shown_of(int(shown.sum()), look.stood_for(frame, drawable)),
     )
     return figure
 
@@ -87,8 +87,8 @@ def parallel(
 def _dimension(column: pd.Series, parameter: Any, name: str) -> dict[str, Any]:
     values = position(column, parameter)
     where, labels = ticks(parameter)
-    if not hasattr(parameter, "low"):
-        values = values + look.strewn(len(values), 0.3 / len(parameter.values))
+    if cells := look.cells_of(parameter):
+        values = values + look.strewn(len(values), 0.3 / cells)
     absent = np.isnan(values)
     if absent.any():
         where, labels = [-0.15, *where], ["inactive", *labels]

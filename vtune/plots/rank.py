@@ -98,5 +98,5 @@ def rank(
             },
         }
     )
-    look.note(figure, look.shown_of(int(shown.sum()), frame.attrs.get("total", int(ranked.sum()))))
+    look.note(figure, look.shown_of(int(shown.sum()), look.stood_for(frame, ranked)))
     return figure
