@@ -62,7 +62,8 @@ class StudyInfo:
       seed: of everything random.
       space: where configurations come from; None if there is none.
       fits: (sources int64 [m], configs of length m) -> bool [m]: whether a trial could go on under a config from the
-        state of its source, as it can if the same program trains both. None if every config can.
+        state of its source, as it can if the same program trains both and the state means the same under both. None if
+        every config can.
 
     Example:
       >>> StudyInfo(steps=500, trials=64, eval_every=50).objectives
