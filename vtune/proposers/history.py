@@ -149,6 +149,12 @@ class History:
             )
         self._append(np.concatenate([self.encode(configs), values, done[:, None], over[:, None]], axis=1))
 
+    def take(self, other: History, start: int, end: int) -> None:
+        """Takes up rows of another history of the same space, bit for bit; all must have as many objectives."""
+        if not self._count:
+            self._rows = np.empty((0, other._rows.shape[1]))
+        self._append(other._rows[start:end])
+
     def padded(self, rows: np.ndarray | None = None) -> Padded:
         """Rows of the history, padded to a rung of the ladder.
 

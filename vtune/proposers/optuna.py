@@ -150,7 +150,7 @@ class Optuna:
         told = 0
         for entry in log:
             if "tell" in entry:
-                self._copy(history, told, told + entry["tell"])
+                self._history.take(history, told, told + entry["tell"])
                 self._tell(told, told + entry["tell"])
                 told += entry["tell"]
                 continue
@@ -159,22 +159,16 @@ class Optuna:
                 self._add(gave)
             elif self._ask(entry["ask"], [self.space.validate(config) for config in entry["beside"]]) != gave:
                 raise _Differs
-        self._copy(history, told, len(history))
+        self._history.take(history, told, len(history))
         self._log = log
-
-    def _copy(self, history: History, start: int, end: int) -> None:
-        rows = slice(start, end)
-        if end > start:
-            steps = history.steps[rows]
-            configs = self.space.from_unit(history.unit[rows])
-            self._history.tell(configs, history.scores[rows], None if np.isnan(steps).any() else steps)
 
     def _keys(self, configs: Sequence[Config]) -> list[bytes]:
         return keys(self._history.encode(configs))
 
     def _ask(self, n: int, others: Sequence[Config]) -> list[Config]:
         rng = np.random.default_rng([self.seed, len(self._study.get_trials(deepcopy=False))])
-        fresh = Fresh(self._history, self._history.encode(others), rng)
+        own = np.frombuffer(b"".join(self._open)).reshape(-1, self.space.dim)
+        fresh = Fresh(self._history, np.concatenate([own, self._history.encode(others)]), rng)
         configs: list[Config] = []
         while len(configs) < n:
             found = self._suggest(fresh)
