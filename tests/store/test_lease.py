@@ -39,7 +39,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def server(postgres):
-    return with_study(postgres.new())
+    return with_study(postgres.fresh())
 
 
 @pytest.fixture

@@ -44,6 +44,13 @@ def test_any_config_for_any_study(configs, study):
         assert [config for _, config in queue.take(study)] == configs
 
 
+@pytest.mark.parametrize("name", ["🦆" * 10_000, "".join(map(str, range(3_000))), "'; DROP TABLE queue; --", "../up"])
+def test_odd_names(queue, name):
+    queue.put(name, [{name: name}])
+    queue.put("other", [{}])
+    assert [config for _, config in queue.take(name)] == [{name: name}]
+
+
 def test_what_is_no_config_is_refused_whole(queue):
     with pytest.raises(ArgumentError, match="must be a dict"):
         queue.put("a", [{"lr": 0.1}, 3])

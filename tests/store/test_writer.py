@@ -67,10 +67,42 @@ def test_any_name_is_fine(several):
         assert [reader.study(name) for name in several] == made
 
 
-@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "'; DROP TABLE studies; --", '"\n%s ? :x', "🦆" * 300])
-def test_hostile_names(writer, name):
-    writer.create(StudyRecord(name=name))
-    assert writer.reader().study(name).name == name
+LETTERS = "".join(map(chr, range(1, 0xD800))) + "".join(map(chr, range(0xE000, 0x11000)))
+NAMES = [
+    "<script>alert(1)</script>", "[bold]x[/bold] :smile:", "'; DROP TABLE studies; --", '"\n%s %(x)s ? :x {0} \\',
+    "../../etc/passwd", "C:\\x\\y", "/", ".", "nul", "a" * 10_000, "🦆" * 10_000, "".join(map(str, range(2_500))),
+    "".join(LETTERS[i * 7919 % len(LETTERS)] for i in range(10_000)), "\u202eright to left", "e\u0301 is not é",
+    "\x1b[31mred\x07", "tab\tand\r\nlines\u2028", " padded ", "$$ %% `id` $(id)", "1", "true", "NULL",
+]  # fmt: skip
+
+
+def test_hostile_names(writer, record_fault):
+    made = [writer.create(StudyRecord(name=name, task=name, error=name)) for name in NAMES]
+    reader = writer.reader()
+    assert reader.studies() == made
+    assert [reader.study(name).id for name in NAMES] == [study.id for study in made]
+    for study, name in zip(made, NAMES, strict=True):
+        with pytest.raises(StoreError, match="must be new in its store"):
+            writer.create(StudyRecord(name=name))
+        writer.commit(study.id, Commit(new_trials=[NewTrial(0, {name: name}, origin=name)]))
+        writer.commit(study.id, Commit(events=[Event(1.0, name, {name: name})]))
+        assert reader.trial(study.id, 0).config == {name: name}
+        assert reader.trial(study.id, 0).origin == name
+        assert (reader.events(study.id)[0].kind, reader.events(study.id)[0].detail) == (name, {name: name})
+        assert reader.frame(study.id)[name].tolist() == [name]
+    record_fault("odd name", len(NAMES))
+
+
+def test_texts_that_no_database_takes_are_escaped(writer):
+    odd = "a\0b\udc80c"
+    study = writer.create(StudyRecord("digits", task=odd, proposer=odd, choices={odd: odd})).id
+    writer.commit(study, Commit(new_trials=[NewTrial(0, {odd: odd}, odd)], events=[Event(1.0, odd, {odd: odd})]))
+    writer.commit(study, Commit(trial_updates=TrialUpdates([0], ["failed"], [0], [math.nan], error=[odd])))
+    writer.update(study, state="failed", error=odd)
+    reader, escaped = writer.reader(), r"a\x00b\udc80c"
+    record, trial, event = reader.study(study), reader.trial(study, 0), reader.events(study)[0]
+    assert [record.task, record.proposer, record.error, trial.origin, trial.error, event.kind] == [escaped] * 6
+    assert record.choices == trial.config == event.detail == {odd: odd}
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a\0b", "\ud800", None])

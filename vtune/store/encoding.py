@@ -29,6 +29,15 @@ def label(value: object) -> str:
     return name if isinstance(name, str) else re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
+def storable(text: str) -> str:
+    """A text as every database takes it: NUL characters and halves of surrogate pairs become escapes.
+
+    >>> storable("a\\0b"), storable("é")
+    ('a\\\\x00b', 'é')
+    """
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def dumps(value: Any) -> str:
     """Any value as JSON text.
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from vtune.errors import ArgumentError
 from vtune.records import TrialState
+from vtune.store.encoding import storable
 
 STUDY_STATES = ("created", "running", "complete", "interrupted", "failed")
 
@@ -144,7 +145,7 @@ class TrialUpdates:
             if (given := getattr(self, name)) is not None:
                 columns[name] = nullable(np.asarray(given, np.float64))
         if self.error is not None:
-            columns["error"] = list(self.error)
+            columns["error"] = [None if error is None else storable(error) for error in self.error]
         lengths = {name: len(column) for name, column in columns.items()}
         if len(set(lengths.values())) != 1:
             raise ArgumentError(f"the columns of TrialUpdates must be of one length; got {lengths}.")

@@ -18,7 +18,7 @@ from vtune.records import TrialState
 from vtune.store import lease, schema
 from vtune.store.database import MANY, Bulk, Database, Location, locate, open_for_reading, open_for_writing
 from vtune.store.drives import warn_of_network_drive
-from vtune.store.encoding import dumps, loads
+from vtune.store.encoding import dumps, loads, storable
 from vtune.store.reader import Reader
 from vtune.store.records import STUDY_STATES, Commit, Measurements, NewTrial, StudyRecord, integers, nullable
 
@@ -167,7 +167,7 @@ class Writer:
                     "study": [study_id] * n,
                     "clock": [commit.clock] * n,
                     "time": [event.time for event in commit.events],
-                    "kind": [event.kind for event in commit.events],
+                    "kind": [storable(event.kind) for event in commit.events],
                     "detail": [dumps(event.detail) for event in commit.events],
                 }
                 _INSERT_EVENTS.run(connection, columns)
@@ -291,7 +291,7 @@ class Writer:
             "study": [study_id] * n,
             "id": [int(trial.id) for trial in trials],
             "config": [dumps(trial.config) for trial in trials],
-            "origin": [trial.origin for trial in trials],
+            "origin": [storable(trial.origin) for trial in trials],
             "clock": [clock] * n,
             "queued": [trial.queued for trial in trials],
             "state": [str(TrialState.WAITING)] * n,
@@ -373,7 +373,8 @@ def _study_columns(fields: Mapping[str, Any]) -> dict[str, Any]:
     for metric, mode in fields.get("objectives", ()):
         if mode not in ("min", "max"):
             raise ArgumentError(f"an objective's mode must be 'min' or 'max'; got {mode!r} for {metric!r}.")
-    return {name: dumps(value) if name in schema.JSON_FIELDS else value for name, value in fields.items()}
+    texts = {name: storable(value) for name, value in fields.items() if isinstance(value, str)}
+    return {**fields, **texts, **{name: dumps(fields[name]) for name in schema.JSON_FIELDS & fields.keys()}}
 
 
 def _check_name(name: str) -> None:
