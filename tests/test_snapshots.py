@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import resource
 
 import jax.numpy as jnp
 import numpy as np
@@ -62,6 +63,21 @@ def test_the_last_few_stay(snapshots):
     (snapshots.folder / "snapshot-77.orbax-checkpoint-tmp").mkdir()
     snapshots.prune()
     assert len(list(snapshots.folder.iterdir())) == 2
+
+
+def test_one_that_a_full_disk_cuts_off_leaves_nothing(snapshots, record_fault):
+    """No file may be longer than a few kilobytes here: the error comes from where a full disk's would."""
+    noise = np.random.default_rng(0).normal(size=100_000)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        snapshots.begin(0, [Point(0, 1, [noise], None)])
+        with pytest.warns(UserWarning, match="could not be written"):
+            assert snapshots.wait() == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(snapshots.folder.iterdir())
+    record_fault("damaged snapshot")
 
 
 def test_one_that_cannot_be_written_is_a_warning(tmp_path):

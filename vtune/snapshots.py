@@ -171,8 +171,13 @@ def _write(folder: Path, clock: int, points: Sequence[Point]) -> dict[str, Any]:
         told.append({"leaves": len(leaves), "sums": sums, "trials": trials})
     name = f"{PREFIX}{clock}"
     folder.mkdir(parents=True, exist_ok=True)
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as files:
-        files.save((folder / name).absolute(), args=ocp.args.PyTreeSave(tree), force=True)
+    try:
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as files:
+            files.save((folder / name).absolute(), args=ocp.args.PyTreeSave(tree), force=True)
+    except BaseException:
+        for path in folder.glob(f"{name}*"):
+            shutil.rmtree(path, ignore_errors=True)
+        raise
     return {"name": name, "clock": clock, "groups": told, "checksum": _checksum(folder / name)}
 
 

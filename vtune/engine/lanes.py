@@ -209,9 +209,14 @@ class Block:
     def points(self) -> list[Point]:
         """Where the trials are that sit here and have begun."""
         begun = np.unique(self.trial[self.live & ~self._fresh]).tolist()
-        done = self.done[self.lanes_of(begun)[:, 0]].tolist()
-        taken = zip(begun, done, self._taken(begun), strict=True)
-        return [Point(trial, steps, state, sums) for trial, steps, (state, sums) in taken]
+        lanes = self.lanes_of(begun)
+        # All lanes at once, array by array: nothing more is needed on the device, which may be full.
+        parts = [np.asarray(leaf)[lanes] for leaf in (*self._state[0], self._state[1])]
+        states = [[np.array(part[place]) for part in parts] for place in range(len(begun))]
+        done = self.done[lanes[:, 0]].tolist()
+        return [
+            Point(trial, steps, state, sums) for trial, steps, (*state, sums) in zip(begun, done, states, strict=True)
+        ]
 
     def leave(self, entries: Sequence[Entry]) -> list[Entry]:
         """Takes trials out of their lanes; they may go on in others as if they had stayed.
