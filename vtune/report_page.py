@@ -180,12 +180,16 @@ def _facts(study: StudyRecord, reader: Reader) -> str:
 
 
 def _best(study: StudyRecord, reader: Reader) -> list[str]:
-    best = reader.trials(study.id or 0, states="complete", limit=TOP, order="score")
+    ids = summaries.best_scores(reader, study.id or 0, TOP)["id"].tolist()
+    best = [reader.trial(study.id or 0, trial) for trial in ids]
+    rules = ", ".join(map(str, study.choices.get("constraints", ())))
+    kept = f" and keeps to {html.escape(plain(rules))}" if rules else ""
     if not best:
-        return ["<h2>Best configurations</h2><p>No trial is complete yet.</p>"]
+        return [f"<h2>Best configurations</h2><p>No trial is complete{kept} yet.</p>"]
     names = list(dict.fromkeys(name for trial in best for name in trial.config))
     rows = [[trial.id, trial.score, trial.step, *(trial.config.get(name) for name in names)] for trial in best]
-    parts = ["<h2>Best configurations</h2>", _table(["trial", "score", "step", *names], rows)]
+    about = f"<p>Of the trials that keep to {html.escape(plain(rules))}.</p>" if rules else ""
+    parts = [f"<h2>Best configurations</h2>{about}", _table(["trial", "score", "step", *names], rows)]
     if again := [
         f"trial {trial.id}: {short(trial.rerun.score)} ± {short(trial.rerun.spread, 2)}"
         for trial in best

@@ -185,14 +185,14 @@ def test_origins_count_every_trial_once(reader, study, frame, complete):
 
 def test_trials_that_break_a_constraint_are_never_the_best(writer, reader):
     name, bound = "constrained", 1500.0
-    study = store_study(writer, name, 200, choices={"constraints": [f"size >= {bound}", "gone <= 1"]}).id
+    study = store_study(writer, name, 200, choices={"constraints": [f"size <= {bound}", "gone <= 1"]}).id
     frame = reader.frame(study)
     whole = frame[frame["state"] == "complete"]
-    kept = whole[whole["size"] >= bound]
+    kept = whole[whole["size"] <= bound]
     assert 0 < len(kept) < len(whole)
     assert kept["score"].min() > whole["score"].min()
     found = summaries.scatter(reader, study)
-    assert found.set_index("id")["holds"][whole["id"]].tolist() == (whole["size"] >= bound).tolist()
+    assert found.set_index("id")["holds"][whole["id"]].tolist() == (whole["size"] <= bound).tolist()
     assert summaries.records(reader, study)["score"].iloc[-1] == kept["score"].min()
     assert summaries.best_scores(reader, study, 3)["id"].tolist() == kept.nsmallest(3, "score")["id"].tolist()
     assert summaries.best_scores(reader, study).attrs["total"] == len(kept)

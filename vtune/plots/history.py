@@ -40,7 +40,8 @@ def history(
 
     Args:
       frame: one row a trial, with `id`, `state` and `score`. It may be a sample that holds every trial that was the
-        best of its time (`vtune.store.summaries.scatter`): its `.attrs` say how many trials it stands for.
+        best of its time (`vtune.store.summaries.scatter`): its `.attrs` say how many trials it stands for. Trials whose
+        `holds` is False break a constraint of the study and are never the best.
       mode: "min" or "max", which scores are better.
       metric: the name on the axis.
       log: whether the score axis is logarithmic; scores that are not positive cannot be drawn on it.
@@ -66,7 +67,8 @@ def history(
     timed = frame if x == "trial" else frame[np.isfinite(frame["seconds"].to_numpy(np.float64))]
     ordered = timed.sort_values([column, "id"])
     places, scores = ordered[column].to_numpy(), ordered["score"].to_numpy(np.float64)
-    best = best_so_far(np.where(ranked(ordered), scores, np.nan), mode)
+    holds = ordered["holds"].to_numpy(bool) if "holds" in ordered.columns else np.ones(len(ordered), bool)
+    best = best_so_far(np.where(ranked(ordered) & holds, scores, np.nan), mode)
     records = np.isfinite(best) & (best != np.r_[np.nan, best[:-1]])
     drawable = np.isfinite(scores) & ((scores > 0) | (not log))
     shown = look.thinned(drawable, records, max_points)
@@ -76,9 +78,16 @@ def history(
     figure = look.styled(go.Figure(), height)
     look.axes(figure, "trial" if x == "trial" else "seconds", metric, scores[drawable & ~outside], log=log)
     for state, (symbol, color) in STATES.items():
-        rows = ordered[shown & ~outside & (ordered["state"] == state).to_numpy(bool)]
+        chosen = shown & ~outside & (ordered["state"] == state).to_numpy(bool)
+        broken = chosen & ~holds & (state == "complete")
+        rows = ordered[chosen & ~broken]
         if len(rows):
             figure.add_trace(look.dots(rows, rows[column], rows["score"], state, symbol, color, hover=hover))
+        if broken.any():
+            rows, label = ordered[broken], "breaks a constraint"
+            figure.add_trace(
+                look.dots(rows, rows[column], rows["score"], label, "square-open", look.LILAC, hover=hover)
+            )
     beyond = ordered[shown & outside]
     if len(beyond):
         symbol = "triangle-up-open" if mode == "min" else "triangle-down-open"

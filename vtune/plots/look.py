@@ -168,7 +168,7 @@ def log_axis(values: NDArray[np.float64]) -> dict[str, Any]:
     if len(positive) and positive.max() < 500 * positive.min():
         return {"type": "log", "dtick": "D2", "tickformat": "~g"}
     decades = np.log10(positive.max() / positive.min()) if len(positive) else 1.0
-    return {"type": "log", "dtick": max(1, int(np.ceil(decades / 8)))}
+    return {"type": "log", "dtick": max(1, int(np.ceil(decades / 8))), "tickfont": {"size": 12}}
 
 
 def note(figure: go.Figure, *parts: str) -> None:
@@ -309,9 +309,13 @@ def axis_of(parameter: Any) -> dict[str, Any]:
             "ticktext": [short(v) for v in values],
             "range": [-0.5, len(places) - 0.5],
         }
-    if parameter.log:
-        return log_axis(np.array([parameter.low, parameter.high], np.float64))
-    return {"type": "linear"}
+    ends = np.array([parameter.low, parameter.high], np.float64)
+    settings: dict[str, Any] = log_axis(ends) if parameter.log else {"type": "linear"}
+    if parameter.low < parameter.high:
+        first, last = (np.log10(ends) if parameter.log else ends).tolist()
+        air = 0.04 * (last - first)
+        settings["range"] = [first - air, last + air]
+    return settings
 
 
 def option(value: Any) -> str:

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, and_, case, func, select, true
 
 from vtune.errors import ArgumentError
 from vtune.records import TrialState
+from vtune.requirement import Requirement
 from vtune.store import schema
 from vtune.store.database import MANY, fetch
 from vtune.store.encoding import loads_all
@@ -53,7 +54,7 @@ def sample(reader: Reader, study_id: int, count: int = 4000, *, best: int = 0, s
 
 
 def records(reader: Reader, study_id: int, objective: int = 0, *, order: str = "id") -> pd.DataFrame:
-    """The complete trials that were the best of their time.
+    """The complete trials that were the best of their time, of those that keep to the study's constraints.
 
     Args:
       reader: of the store.
@@ -74,7 +75,8 @@ def records(reader: Reader, study_id: int, objective: int = 0, *, order: str = "
     with reader.snapshot(study_id) as (connection, study):
         source, score, mode = _scored(study, objective)
         query = select(T.id, score, T.finished).select_from(source).where(T.study == study.id)
-        rows = _numbers(connection, query.where(T.state == str(TrialState.COMPLETE), score.is_not(None)), 3)
+        within = (T.state == str(TrialState.COMPLETE), score.is_not(None), *_constraints(study))
+        rows = _numbers(connection, query.where(*within), 3)
         begun = _begun(connection, study)
     rows = rows[np.lexsort((rows[:, 0], rows[:, 0 if order == "id" else 2]))]
     best = (np.maximum if mode == "max" else np.minimum).accumulate(rows[:, 1])
@@ -92,8 +94,8 @@ def scatter(
     """Scores of trials drawn at random, and of all that were the best of their time (in the `order` of `records`).
 
     Returns:
-      id, state, step, score, seconds (at which it ended, since the first trial started); `.attrs`: "total" (trials),
-      "unscored" (ended without a score).
+      id, state, step, score, seconds (at which it ended, since the first trial started), holds (whether it keeps to the
+      study's constraints); `.attrs`: "total" (trials), "unscored" (ended without a score).
 
     Raises:
       ArgumentError: an unknown order or objective.
@@ -104,13 +106,15 @@ def scatter(
         source, score, _ = _scored(study, objective)
         total = _count(connection, study)
         ids = np.union1d(_drawn(total, count, seed), kept)
-        query = select(T.id, T.state, T.step, score, T.finished).select_from(source).where(T.study == study.id)
+        holds = and_(true(), *_constraints(study)).label("holds")
+        query = select(T.id, T.state, T.step, score, T.finished, holds).select_from(source).where(T.study == study.id)
         rows = _listed(connection, query, ids, total)
         over = [str(state) for state in TrialState if state.terminal]
         bare = select(func.count()).where(T.study == study.id, T.state.in_(over), T.score.is_(None))
         unscored = connection.execute(bare).scalar_one()
         begun = _begun(connection, study)
-    frame = pd.DataFrame(rows, columns=["id", "state", "step", "score", "seconds"])
+    frame = pd.DataFrame(rows, columns=["id", "state", "step", "score", "seconds", "holds"])
+    frame["holds"] = frame["holds"].fillna(0).astype(bool)
     frame = frame.astype({"score": float, "seconds": float}).sort_values("id", ignore_index=True)
     frame["seconds"] -= begun
     frame.attrs.update(total=total, unscored=unscored)
@@ -165,7 +169,7 @@ def distribution(reader: Reader, study_id: int, points: int = 500) -> pd.DataFra
 
 
 def best_scores(reader: Reader, study_id: int, count: int = 1000) -> pd.DataFrame:
-    """The best complete trials: their ids and scores.
+    """The best complete trials that keep to the study's constraints: their ids and scores.
 
     Returns:
       id, score, the best first; `.attrs["total"]` is the number of complete trials with a score.
@@ -174,11 +178,8 @@ def best_scores(reader: Reader, study_id: int, count: int = 1000) -> pd.DataFram
       StoreError: when there is no such study.
     """
     with reader.snapshot(study_id) as (connection, study):
-        complete = (T.study == study.id, T.state == str(TrialState.COMPLETE), T.score.is_not(None))
-        mode = study.objectives[0][1] if study.objectives else "min"
-        order = T.score.desc() if mode == "max" else T.score.asc()
-        rows = connection.execute(select(T.id, T.score).where(*complete).order_by(order, T.id).limit(count)).all()
-        total = connection.execute(select(func.count()).where(*complete)).scalar_one()
+        rows = connection.execute(_ranked(study).limit(count)).all()
+        total = connection.execute(select(func.count()).select_from(_ranked(study).subquery())).scalar_one()
     frame = pd.DataFrame(rows, columns=["id", "score"])
     frame.attrs["total"] = total
     return frame
@@ -210,7 +211,7 @@ def histogram(reader: Reader, study_id: int, bins: int = 60) -> pd.DataFrame:
 
 
 def objectives(reader: Reader, study_id: int) -> pd.DataFrame:
-    """The last values of all objectives of every complete trial.
+    """The last values of all objectives of every complete trial that keeps to the study's constraints.
 
     Returns:
       id, seconds (at which it ended, since the first trial started) and one column an objective, by its name.
@@ -223,7 +224,7 @@ def objectives(reader: Reader, study_id: int) -> pd.DataFrame:
         names = [name for name, _ in study.objectives]
         columns = [table.c[f"m{study.metrics.index(name)}"] for name in names if name in study.metrics]
         query = select(T.id, T.finished, *columns).select_from(schema.trials.join(table, T.last == table.c.id))
-        query = query.where(T.study == study.id, T.state == str(TrialState.COMPLETE))
+        query = query.where(T.study == study.id, T.state == str(TrialState.COMPLETE), *_constraints(study))
         values = _numbers(connection, query, 2 + len(columns))
         begun = _begun(connection, study)
     data = {"id": values[:, 0].astype(np.int64), "seconds": values[:, 1] - begun}
@@ -376,25 +377,40 @@ def _begun(connection: Connection, study: StudyRecord) -> float:
 
 
 def _best(connection: Connection, study: StudyRecord, count: int) -> NDArray[np.int64]:
-    mode = study.objectives[0][1] if study.objectives else "min"
-    query = select(T.id).where(T.study == study.id, T.state == str(TrialState.COMPLETE), T.score.is_not(None))
-    order = T.score.desc() if mode == "max" else T.score.asc()
-    return np.array(connection.execute(query.order_by(order, T.id).limit(count)).scalars().all(), np.int64)
+    return np.array(connection.execute(_ranked(study).limit(count)).scalars().all(), np.int64)
+
+
+def _ranked(study: StudyRecord) -> Any:
+    """The ids and scores of the complete trials that keep to the constraints, the best first."""
+    source, score, mode = _scored(study, 0)
+    kept = (T.study == study.id, T.state == str(TrialState.COMPLETE), score.is_not(None), *_constraints(study))
+    order = score.desc() if mode == "max" else score.asc()
+    return select(T.id, score.label("score")).select_from(source).where(*kept).order_by(order, T.id)
+
+
+def _constraints(study: StudyRecord) -> list[Any]:
+    """What a trial's last values must keep to, as conditions on the study's curves; missing values do not."""
+    table = schema.curves(study.id, len(study.metrics))
+    rules = [Requirement.parse(text) for text in study.choices.get("constraints", ())]
+    known = [(table.c[f"m{study.metrics.index(rule.metric)}"], rule) for rule in rules if rule.metric in study.metrics]
+    return [column <= rule.bound if rule.sense == "<=" else column >= rule.bound for column, rule in known]
 
 
 def _scored(study: StudyRecord, objective: int) -> tuple[Any, Any, str]:
     """Where to read the score of an objective from: the tables, the column, and its mode."""
+    table = schema.curves(study.id, len(study.metrics))
+    source: Any = schema.trials
+    if objective or study.choices.get("constraints"):
+        source = schema.trials.outerjoin(table, T.last == table.c.id)
     if not study.objectives:
-        return schema.trials, T.score, "min"
+        return source, T.score, "min"
     if not 0 <= objective < len(study.objectives):
         names = ", ".join(name for name, _ in study.objectives)
         raise ArgumentError(f"objective must number one of {names}, from 0; got {objective!r}")
     name, mode = study.objectives[objective]
     if objective == 0 or name not in study.metrics:
-        return schema.trials, T.score, mode
-    table = schema.curves(study.id, len(study.metrics))
-    joined = schema.trials.outerjoin(table, T.last == table.c.id)
-    return joined, table.c[f"m{study.metrics.index(name)}"], mode
+        return source, T.score, mode
+    return source, table.c[f"m{study.metrics.index(name)}"], mode
 
 
 def _drawn(total: int, count: int, seed: int) -> NDArray[np.int64]:
