@@ -8,12 +8,13 @@ with a seed, so that the same call gives the same rows; `.attrs["total"]` says w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sqlalchemy import Connection, and_, case, func, select, true
+from sqlalchemy import Connection, Table, and_, case, func, select, true
 
 from vtune.errors import ArgumentError
 from vtune.records import TrialState
@@ -131,7 +132,7 @@ def measurement_sample(reader: Reader, study_id: int, count: int = 20_000, *, se
       StoreError: when there is no such study.
     """
     with reader.snapshot(study_id) as (connection, study):
-        table = schema.curves(study.id, len(study.metrics))
+        table = _curves(study.id, len(study.metrics))
         total = (connection.execute(select(func.max(table.c.id))).scalar() or -1) + 1
         ids = _drawn(total, count, seed)
         parts = [None] if len(ids) == total else list(_parts(ids.tolist()))
@@ -220,7 +221,7 @@ def objectives(reader: Reader, study_id: int) -> pd.DataFrame:
       StoreError: when there is no such study.
     """
     with reader.snapshot(study_id) as (connection, study):
-        table = schema.curves(study.id, len(study.metrics))
+        table = _curves(study.id, len(study.metrics))
         names = [name for name, _ in study.objectives]
         columns = [table.c[f"m{study.metrics.index(name)}"] for name in names if name in study.metrics]
         query = select(T.id, T.finished, *columns).select_from(schema.trials.join(table, T.last == table.c.id))
@@ -388,9 +389,15 @@ def _ranked(study: StudyRecord) -> Any:
     return select(T.id, score.label("score")).select_from(source).where(*kept).order_by(order, T.id)
 
 
+@lru_cache(maxsize=64)
+def _curves(study_id: int, metrics: int) -> Table:
+    """One object a table, since SQLAlchemy takes two for two tables."""
+    return schema.curves(study_id, metrics)
+
+
 def _constraints(study: StudyRecord) -> list[Any]:
     """What a trial's last values must keep to, as conditions on the study's curves; missing values do not."""
-    table = schema.curves(study.id, len(study.metrics))
+    table = _curves(study.id, len(study.metrics))
     rules = [Requirement.parse(text) for text in study.choices.get("constraints", ())]
     known = [(table.c[f"m{study.metrics.index(rule.metric)}"], rule) for rule in rules if rule.metric in study.metrics]
     return [column <= rule.bound if rule.sense == "<=" else column >= rule.bound for column, rule in known]
@@ -398,7 +405,7 @@ def _constraints(study: StudyRecord) -> list[Any]:
 
 def _scored(study: StudyRecord, objective: int) -> tuple[Any, Any, str]:
     """Where to read the score of an objective from: the tables, the column, and its mode."""
-    table = schema.curves(study.id, len(study.metrics))
+    table = _curves(study.id, len(study.metrics))
     source: Any = schema.trials
     if objective or study.choices.get("constraints"):
         source = schema.trials.outerjoin(table, T.last == table.c.id)
