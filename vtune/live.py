@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vtune.engine.lanes import State
+from vtune.engine.lanes import Point, State
 from vtune.executors.pool import Seat
 from vtune.records import Config
 
@@ -47,6 +47,15 @@ class Live:
     def stands_for(self) -> np.ndarray:
         """The scores that the trial would end with now, float64 [objectives]."""
         return self.scores if self.saved is None else self.saved.scores
+
+
+def saved_points(live: Mapping[int, Live]) -> list[Point]:
+    """The states that trials stand for, where these were saved."""
+    return [
+        Point(trial, one.saved.step, one.saved.state, None)
+        for trial, one in live.items()
+        if one.saved is not None and one.saved.state is not None
+    ]
 
 
 class Configs(Mapping[int, Config]):

@@ -18,7 +18,7 @@ from vtune.executors.messages import Copy, Work
 from vtune.executors.pool import Seat
 from vtune.judge import Judge
 from vtune.kept import Kept
-from vtune.live import Configs, Live, Saved
+from vtune.live import Configs, Live, Saved, saved_points
 from vtune.measured import Measured, measured
 from vtune.progress import Display, Status
 from vtune.records import Config, Decision, TrialState
@@ -150,26 +150,22 @@ class Loop:
 
         A tick was given up: of what it did only that counts which comes to the same if it is done again.
         """
-        self._note_snapshots(self._snapshots.wait())
+        self._note_snapshots(self._snapshots.finished())
         began = time.perf_counter()
         points = self._executor.points({trial: live.step for trial, live in self._live.items()})
         if self._lanes is not None:
             now = {point.trial: point.done for point in points}
             self._lanes = Arrangement.from_json(self._lanes).later(now).to_json()
         self.save(**fields)
+        self._note_snapshots(self._snapshots.wait())
         self._snapshot(points, began)
         self._note_snapshots(self._snapshots.wait())
         self.save()
         self._snapshots.prune()
 
     def _snapshot(self, points: Sequence[Point], began: float) -> None:
-        saved = [
-            Point(trial, live.saved.step, live.saved.state, None)
-            for trial, live in self._live.items()
-            if live.saved is not None and live.saved.state is not None
-        ]
-        known = [point for point in points if point.trial in self._live]
-        self._snapshots.begin(self._clock, [*known, *saved], time.perf_counter() - began)
+        mine = [point for point in points if point.trial in self._live]
+        self._snapshots.begin(self._clock, [*mine, *saved_points(self._live)], time.perf_counter() - began)
 
     def _note_snapshots(self, details: Sequence[Mapping[str, Any]]) -> None:
         for detail in details:
