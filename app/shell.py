@@ -50,8 +50,15 @@ def choose_study() -> bool:
         return False
     _follow_link(list(studies))
     with st.sidebar:
-        st.selectbox("Study", list(studies), key="study", format_func=lambda number: plain(studies[number].name))
-        study = studies[st.session_state.study]
+        st.session_state.study = st.session_state.chosen
+        st.selectbox(
+            "Study",
+            list(studies),
+            key="study",
+            format_func=lambda number: plain(studies[number].name),
+            on_change=_choose,
+        )
+        study = studies[st.session_state.chosen]
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.badge(study.state, color=COLORS[study.state], icon=ICONS[study.state])
             if study.state == "running":
@@ -65,7 +72,12 @@ def choose_study() -> bool:
 
 def chosen() -> StudyRecord:
     """The study chosen in the sidebar, as it stands now."""
-    return next(study for study in reads.studies() if study.id == st.session_state.study)
+    return next(study for study in reads.studies() if study.id == st.session_state.chosen)
+
+
+def choose(number: int) -> None:
+    """Opens another study at the next run; a page that is left in a hurry forgets widgets, but not this."""
+    st.session_state.chosen = number
 
 
 def live(draw: Callable[[StudyRecord], None], *, still: bool = False, stamp: bool = True) -> None:
@@ -127,13 +139,17 @@ def objective(study: StudyRecord) -> tuple[str, str]:
     return study.objectives[0] if study.objectives else ("score", "min")
 
 
+def _choose() -> None:
+    choose(st.session_state.study)
+
+
 def _follow_link(numbers: list[int]) -> None:
     """Opens the study that the URL names, when the URL is new; else keeps the one that is open."""
     asked = st.query_params.get("study")
     known = asked is not None and asked.isdecimal() and int(asked) in numbers
     if known and asked != st.session_state.get("linked"):
-        st.session_state.study = int(asked)
-    if st.session_state.get("study") not in numbers:
-        st.session_state.study = numbers[0]
+        choose(int(asked))
+    if st.session_state.get("chosen") not in numbers:
+        choose(numbers[0])
         if asked is not None and not known:
             st.toast("The study in the link is not in this store: showing the newest.", icon=":material/info:")

@@ -69,7 +69,7 @@ def open_study() -> None:
     """Chooses the study of the row that was clicked."""
     rows = st.session_state.studies.selection.rows
     if rows:
-        st.session_state.study = reads.studies()[rows[0]].id
+        shell.choose(reads.studies()[rows[0]].id)
 
 
 def all_studies() -> None:
