@@ -82,11 +82,15 @@ def records(reader: Reader, study_id: int, objective: int = 0, *, order: str = "
     rows = rows[np.lexsort((rows[:, 0], rows[:, 0 if order == "id" else 2]))]
     best = (np.maximum if mode == "max" else np.minimum).accumulate(rows[:, 1])
     kept = np.flatnonzero(np.diff(best, prepend=np.nan) != 0)
-    frame = pd.DataFrame({"id": rows[kept, 0].astype(np.int64), "score": best[kept], "seconds": rows[kept, 2] - begun})
-    frame["trials"] = kept + 1
-    if len(rows):
-        frame.loc[len(frame)] = [int(rows[:, 0].max()), best[-1], float(rows[:, 2].max()) - begun, len(rows)]
-    return frame.astype({"id": np.int64, "trials": np.int64})
+    latest = np.fmax.accumulate(rows[:, 2])
+    return pd.DataFrame(
+        {
+            "id": np.r_[rows[kept, 0], rows[-1:, 0]].astype(np.int64),
+            "score": np.r_[best[kept], best[-1:]],
+            "seconds": np.r_[rows[kept, 2], latest[-1:]] - begun,
+            "trials": np.r_[kept + 1, len(rows)][: len(kept) + min(1, len(rows))],
+        }
+    )
 
 
 def scatter(
@@ -115,7 +119,7 @@ def scatter(
         unscored = connection.execute(bare).scalar_one()
         begun = _begun(connection, study)
     frame = pd.DataFrame(rows, columns=["id", "state", "step", "score", "seconds", "holds"])
-    frame["holds"] = frame["holds"].fillna(0).astype(bool)
+    frame["holds"] = [bool(holds) for holds in frame["holds"]]
     frame = frame.astype({"score": float, "seconds": float}).sort_values("id", ignore_index=True)
     frame["seconds"] -= begun
     frame.attrs.update(total=total, unscored=unscored)
