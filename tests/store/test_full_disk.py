@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -178,11 +177,11 @@ def test_a_database_that_may_not_grow(tmp_path, expected, record_fault):
 
 LIMITED = """
 import sys, resource
-sys.path[:0] = sys.argv[2:]
+sys.path[:0] = sys.argv[3:]
 from test_full_disk import commits
 from vtune.store import *
 from vtune.errors import StoreError
-done = -1
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
 try:
     with open_writer(sys.argv[1]) as writer:
         if not writer.reader().studies():
@@ -204,11 +203,10 @@ def test_a_limit_on_the_size_of_files(tmp_path, expected, record_fault):
     path, refused = tmp_path / "study.sqlite", 0
     for size in (70_000, 10_000_000):
         done = subprocess.run(
-            [sys.executable, "-c", LIMITED, path, *sys.path],
+            [sys.executable, "-c", LIMITED, path, str(size), *sys.path],
             capture_output=True,
             text=True,
             env=ENVIRONMENT,
-            preexec_fn=lambda size=size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
         )
         assert done.returncode in (0, 3), done.stderr
         refused += done.returncode == 3

@@ -288,7 +288,7 @@ def understanding(location: Location) -> Iterator[None]:
 
 _REMEDIES = {
     "locked": f"Another process has been writing to it for over {BUSY_SECONDS:.0f} seconds: end that process first.",
-    "not a database": "This is no vtune store, or its first bytes are damaged: see `vtune check`, or take another.",
+    "not a database": "This is not a vtune store, or its first bytes are damaged: see `vtune check`, or take another.",
     "malformed": "The file is damaged: `vtune check` says where, and `vtune salvage` copies what can be read.",
     "decode": "The file is damaged: `vtune check` says where, and `vtune salvage` copies what can be read.",
     "full": "The disk is full: make room. What was committed before is kept.",
