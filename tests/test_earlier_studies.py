@@ -108,6 +108,13 @@ def test_whole_trials_that_lie_in_another_space_are_taken_and_the_rest_counted(d
     assert f"learned from {len(inside)} trials of study 'done'" in str(found)
 
 
+def test_a_narrower_space_learns_from_what_it_was_made_of(done):
+    smaller = vtune.narrow(done, 0.3)
+    (found,) = experience(smaller, LOSS, [done])
+    assert len(found.configs) >= 3
+    assert found.defaults == found.unknown == ()
+
+
 def test_diverged_trials_teach_that_they_did(done):
     (found,) = experience(SPACE, LOSS, [done])
     assert np.isnan(found.scores).sum() == len(done.trials(["diverged"]))

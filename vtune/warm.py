@@ -123,7 +123,7 @@ def _fitting(space: Space, width: int, earlier: _Earlier) -> Experience:
 
 
 def _value(space: Space, earlier: _Earlier, values: Mapping[str, Any], name: str) -> Any:
-    if name not in earlier.names:
+    if name not in earlier.names or (name not in values and space[name].size == 1):
         return space[name].default
     if name not in values:
         raise ConfigError(f"{name!r} was not active")

@@ -106,6 +106,13 @@ def packed(page):
     assert page.outputs.shape == (500, 10)
 
 
+def proposers(page):
+    assert page.light.best.metrics["latency"] <= 2
+    assert len(page.both.front()) > 3
+    assert "trials of study 'first'" in repr(page.second.explain())
+    assert page.second.best.score < page.study.best.score + 0.01
+
+
 FACTS = {
     "README.md": one_program,
     "from-optuna.md": optuna,
@@ -118,6 +125,7 @@ FACTS = {
     "how-it-works.md": how_it_works,
     "limits.md": limits,
     "packed.md": packed,
+    "proposers.md": proposers,
 }
 """What a page says of its own results."""
 
