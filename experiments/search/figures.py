@@ -13,6 +13,9 @@ from search.tasks import Problem
 DRAWS = 2000
 """Bootstrap draws."""
 
+ENOUGH = 5
+"""Seeds below which nothing is said of who is worse than random: a bootstrap of a few seeds is far too sure."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -23,7 +26,7 @@ class Row:
       regret: mean over tasks of the normalised regret.
       rank: mean over tasks and seeds of its rank among the peers of the table; 1 is best.
       behind: mean of its regret less that of the first peer of the table, seed by seed.
-      worse: tasks on which its mean regret is above that of random search, at the 5 % level.
+      worse: tasks on which its mean regret is above that of random search, at the 5 % level; none if there are too few seeds to tell.
       tasks: mean regret on each task.
     """
 
@@ -80,7 +83,7 @@ def table(values: np.ndarray, peers: Sequence[str], problems: Sequence[Problem])
     rows = []
     for k, peer in enumerate(peers):
         worse: tuple[str, ...] = ()
-        if "random" in peers and peer != "random":
+        if "random" in peers and peer != "random" and n >= ENOUGH:
             least = np.quantile(again[k] - again[list(peers).index("random")], 0.05, axis=0)
             worse = tuple(problem.name for problem, low in zip(problems, least, strict=True) if low > 0.0)
         rows.append(
