@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+import jax
 import numpy as np
 import pytest
 from faults.little import SPACE, Little, curves, interrupted, study
@@ -131,3 +132,28 @@ def test_variables_that_were_lost_with_a_run_are_trained_again(tmp_path, monkeyp
     found, whole = study(**{**kept, "lanes": 4}), study(scheduler=PBT(interval=3), keep=18, lanes=4)
     for trial in range(18):
         np.testing.assert_array_equal(found.best_params(trial), whole.best_params(trial))
+
+
+def test_a_run_that_ran_out_of_memory_goes_on_with_the_blocks_that_are_left(tmp_path, monkeypatch):
+    def run(interrupt, **options):
+        advance, count = Block.advance, [0]
+
+        def trouble(block, steps):
+            count[0] += 1
+            if count[0] == 3:
+                raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+            if count[0] == interrupt:
+                raise Interrupted("SIGTERM received")
+            return advance(block, steps)
+
+        with monkeypatch.context() as patches:
+            patches.setattr(Block, "advance", trouble)
+            return study(scheduler=PBT(interval=3, quantile=0.4), **options)
+
+    kept = {"store": tmp_path / "s.db", "name": "x", "resume": True}
+    with pytest.raises(Interrupted):
+        run(9, **kept)
+    found, whole = study(scheduler=PBT(interval=3, quantile=0.4), **kept), run(None)
+    assert found.explain().lanes == whole.explain().lanes == 4
+    assert found.frame().equals(whole.frame())
+    assert curves(found).equals(curves(whole))
