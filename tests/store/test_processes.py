@@ -20,11 +20,15 @@ WRITE = f"""
 import sys
 import numpy as np
 from vtune.store import *
+from vtune.store import database
+database.BUSY_SECONDS = float(sys.argv[3])
 writer = open_writer(sys.argv[1])
-study = writer.create(StudyRecord(name="study", metrics=("a", "b"), trials={TRIALS}))
-writer.commit(study.id, Commit(new_trials=[NewTrial(i, {{"lr": i}}) for i in range({TRIALS})]))
+if not writer.reader().studies():
+    writer.create(StudyRecord(name="study", metrics=("a", "b"), trials={TRIALS}))
+    writer.commit(1, Commit(new_trials=[NewTrial(i, {{"lr": i}}) for i in range({TRIALS})]))
+study = writer.reader().study(1)
 ids = np.arange({TRIALS})
-for clock in range(1, int(sys.argv[2]) + 1):
+for clock in range(study.clock + 1, int(sys.argv[2]) + 1):
     steps = np.full({TRIALS}, clock)
     updates = TrialUpdates(ids, ["running"] * {TRIALS}, steps, steps)
     rows = Measurements(ids, steps, np.full(({TRIALS}, 2), clock))
@@ -33,8 +37,8 @@ for clock in range(1, int(sys.argv[2]) + 1):
 """
 
 
-def start(path, chunks):
-    command = [sys.executable, "-c", WRITE, str(path), str(chunks)]
+def start(path, chunks, busy=30):
+    command = [sys.executable, "-c", WRITE, str(path), str(chunks), str(busy)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
 
 
@@ -66,8 +70,43 @@ def test_reading_beside_a_writer(tmp_path):
     assert len(set(seen)) > 1
 
 
+READ = """
+import sys
+from pathlib import Path
+from test_processes import check_whole_chunks
+from vtune.store import database, open_reader
+database.BUSY_SECONDS = 0
+with open_reader(sys.argv[1]) as reader:
+    print("ready", flush=True)
+    seen = [check_whole_chunks(reader)]
+    while not Path(sys.argv[2]).exists():
+        reader.progress(1), reader.trials(1, order="score", limit=5), reader.events(1)
+        seen.append(check_whole_chunks(reader))
+    assert seen == sorted(seen)
+    print(check_whole_chunks(reader))
+"""
+
+
+def test_nobody_waits_beside_eight_readers(tmp_path):
+    """Nobody may wait for a lock at all here: the writer writes all the same, and readers see whole commits."""
+    path, end = tmp_path / "study.sqlite", tmp_path / "end"
+    chunks = 50
+    start(path, chunks=1).communicate()
+    environment = ENVIRONMENT | {"PYTHONPATH": os.pathsep.join([ENVIRONMENT["PYTHONPATH"], *sys.path])}
+    command = [sys.executable, "-c", READ, path, end]
+    readers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(8)]
+    for reader in readers:
+        assert reader.stdout.readline() == "ready\n"
+    writer = start(path, chunks, busy=0)
+    assert writer.communicate()[0].splitlines()[-1] == str(chunks)
+    end.touch()
+    assert writer.returncode == 0
+    assert [reader.communicate()[0] for reader in readers] == [f"{chunks}\n"] * 8
+    assert [reader.returncode for reader in readers] == [0] * 8
+
+
 @pytest.mark.parametrize("after", [1, 7, 40])
-def test_a_killed_writer_loses_nothing_that_it_committed(tmp_path, after):
+def test_a_killed_writer_loses_nothing_that_it_committed(tmp_path, after, record_fault):
     path = tmp_path / "study.sqlite"
     writer = start(path, chunks=1_000_000)
     for _ in range(after):
@@ -83,6 +122,7 @@ def test_a_killed_writer_loses_nothing_that_it_committed(tmp_path, after):
         rows = Measurements(np.arange(TRIALS), np.full(TRIALS, step + 1), np.full((TRIALS, 2), step + 1))
         writer.commit(1, Commit(clock=step + 1, measurements=rows))
         assert len(writer.reader().curves(1)) == (step + 1) * TRIALS
+    record_fault("killed write")
 
 
 def test_a_reader_survives_the_writers_death_and_successor(tmp_path):
