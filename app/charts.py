@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import plotly.graph_objects as go
@@ -36,9 +36,9 @@ def pick(figure: go.Figure, key: str, about: str) -> None:
     _draw(figure.update_layout(dragmode="zoom"), key, about, on_select=opened, selection_mode="points")
 
 
-def box(figure: go.Figure, key: str, about: str, boxed: Callable[[], None]) -> None:
-    """Shows a figure into which a box can be drawn; `boxed` is called when one was, or was taken away."""
-    _draw(figure, key, about, on_select=boxed, selection_mode="box")
+def box(figure: go.Figure, key: str, about: str) -> None:
+    """Shows a figure into which a box can be drawn; the session's state then has it under `key`."""
+    _draw(figure, key, about, on_select="rerun", selection_mode="box")
 
 
 def trial_of(point: Any) -> int | None:

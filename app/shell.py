@@ -50,6 +50,7 @@ def choose_study() -> bool:
         return False
     _follow_link(list(studies))
     with st.sidebar:
+        # A page that is left in a hurry forgets its widgets' values; what was chosen is kept beside them.
         st.session_state.study = st.session_state.chosen
         st.selectbox(
             "Study",
@@ -76,8 +77,10 @@ def chosen() -> StudyRecord:
 
 
 def choose(number: int) -> None:
-    """Opens another study at the next run; a page that is left in a hurry forgets widgets, but not this."""
+    """Opens another study at the next run, and closes the trials that were open in the one before."""
     st.session_state.chosen = number
+    for name in ("trial", "trials"):
+        st.query_params.pop(name, None)
 
 
 def live(draw: Callable[[StudyRecord], None], *, still: bool = False, stamp: bool = True) -> None:
@@ -148,8 +151,8 @@ def _follow_link(numbers: list[int]) -> None:
     asked = st.query_params.get("study")
     known = asked is not None and asked.isdecimal() and int(asked) in numbers
     if known and asked != st.session_state.get("linked"):
-        choose(int(asked))
+        st.session_state.chosen = int(asked)
     if st.session_state.get("chosen") not in numbers:
-        choose(numbers[0])
+        st.session_state.chosen = numbers[0]
         if asked is not None and not known:
             st.toast("The study in the link is not in this store: showing the newest.", icon=":material/info:")

@@ -67,11 +67,11 @@ names = sorted(study.metrics, key=lambda name: (name != first, name.startswith("
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     view = st.segmented_control("View", ["curves", "fit"], default="curves", required=True, key="view",
                                 bind="query-params")  # fmt: skip
-    metric = st.selectbox("Metric", names, key="metric", format_func=plain, width=180, bind="query-params",
-                          disabled=view == "fit")  # fmt: skip
+    if view == "curves":
+        metric = st.selectbox("Metric", names, key="metric", format_func=plain, width=180, bind="query-params")
     top = st.slider("Best trials", 1, 30, 10, key="top", width=160, bind="query-params")
     log = st.segmented_control("Axis", ["linear", "log"], default="linear", required=True, key="axis",
                                bind="query-params") == "log"  # fmt: skip
-    companion = f"train_{metric}"
-    paired = companion in study.metrics and st.toggle("Training", key="training", bind="query-params")
+    if view == "curves":
+        paired = f"train_{metric}" in study.metrics and st.toggle("Training", key="training", bind="query-params")
 shell.live(draw)

@@ -21,7 +21,7 @@ TOGETHER = 12  # selected trials drawn together
 
 def select() -> None:
     """Puts the trials whose rows were clicked into the URL, and remembers the table that they were clicked in."""
-    rows = st.session_state.trials.selection.rows
+    rows = st.session_state[table].selection.rows
     chosen = [str(st.session_state.trial_ids[row]) for row in rows if row < len(st.session_state.trial_ids)]
     trial.close()
     st.query_params.pop("trials", None)
@@ -38,18 +38,13 @@ def several() -> list[int]:
     return [int(number) for number in asked if number.isdecimal() and len(number) < 16][:TOGETHER]
 
 
-def zoom() -> None:
-    """Remembers the box that was drawn into the chart."""
-    boxes = st.session_state.map.selection.box
-    st.session_state.box = (tuple(sorted(boxes[0]["x"])), tuple(sorted(boxes[0]["y"]))) if boxes else None
-
-
-def boxed(frame: pd.DataFrame) -> pd.DataFrame:
+def boxed(frame: pd.DataFrame, key: str) -> pd.DataFrame:
     """The rows inside the box that was drawn into the chart; all without one."""
-    box = st.session_state.get("box")
-    if not box:
+    event = st.session_state.get(key)
+    boxes = event.selection.box if event else ()
+    if not boxes:
         return frame
-    (left, right), (low, high) = box
+    (left, right), (low, high) = sorted(boxes[0]["x"]), sorted(boxes[0]["y"])
     return frame[frame["id"].between(left, right) & frame["score"].between(low, high)]
 
 
@@ -65,9 +60,9 @@ def draw(study: StudyRecord) -> None:
         return
     if mapped:
         figure = reads.figure(study, "history").update_layout(height=300, dragmode="select")
-        charts.box(figure, "map", "Scores of the trials; draw a box to keep the trials in it", zoom)
+        charts.box(figure, box, "Scores of the trials; draw a box to keep the trials in it")
     mode = shell.objective(study)[1]
-    kept = boxed(filters.matching(frame, space, states, narrowed))
+    kept = boxed(filters.matching(frame, space, states, narrowed), box)
     ordered = kept.sort_values(["score", "id"], ascending=[mode == "min", True], na_position="last").head(ROWS)
     st.session_state.trial_ids = ordered["id"].tolist()
     text = f"Showing {len(ordered):,} of {len(frame):,} trials, best first."
@@ -76,7 +71,7 @@ def draw(study: StudyRecord) -> None:
     columns = ["id", "state", "score", "step", *reads.names(study), *study.metrics, "origin"]
     columns = list(dict.fromkeys(name for name in columns if name in ordered))
     settings: dict[str, Any] = {"on_select": select, "selection_mode": "multi-row", "height": 420}
-    tables.table(ordered[columns], key="trials", **settings)
+    tables.table(ordered[columns], key=table, **settings)
     if (trial.opened(), several()) != (number, together):
         st.rerun()
 
@@ -106,6 +101,7 @@ def compared(study: StudyRecord) -> None:
 
 study = shell.chosen()
 space = reads.space(study) or {}
+box, table = f"box-{study.id}", f"trials-{study.id}"
 shell.header(study, "Trials", "sort, filter, select")
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     options = [str(state) for state in TrialState]

@@ -99,7 +99,7 @@ def test_a_study_stays_chosen_from_page_to_page_and_its_name_stays_text(app, tab
     for name in ("History", "Trials", "Engine"):
         tab.get_by_test_id("stSidebarNavLink").filter(has_text=name).click()
         sync_api.expect(tab.get_by_role("heading", name=name, exact=True)).to_be_visible(timeout=WAIT)
-        tab.wait_for_url(re.compile(f"{name.lower()}.*study={markup}"))
+        sync_api.expect(tab).to_have_url(re.compile(f"{name.lower()}.*study={markup}"), timeout=WAIT)
     tab.locator(".js-plotly-plot").first.wait_for()
     assert tab.locator("a[href='http://x']").count() == 0
     assert tab.evaluate("[...document.querySelectorAll('b')].filter(b => b.innerText === 'bold').length") == 0
@@ -111,7 +111,7 @@ def test_a_click_on_a_dot_opens_its_trial_and_a_reload_reopens_it(app, tab):
     tab.locator(".js-plotly-plot .points").first.wait_for()
     tab.wait_for_timeout(800)
     tab.mouse.click(*dot(tab, 3))
-    tab.wait_for_url(re.compile(r"trial=3(&|$)"))
+    sync_api.expect(tab).to_have_url(re.compile(r"trial=3(&|$)"), timeout=WAIT)
     sync_api.expect(tab.get_by_role("heading", name="Trial 3")).to_be_visible(timeout=WAIT)
     tab.reload()
     sync_api.expect(tab.get_by_role("heading", name="Trial 3")).to_be_visible(timeout=WAIT)
@@ -133,11 +133,11 @@ def test_rows_and_boxes_select_trials(app, tab):
     tab.mouse.up()
     sync_api.expect(tab.get_by_text(re.compile(r"Showing \d of 40|Showing 1\d of 40"))).to_be_visible(timeout=WAIT)
     table.click(position={"x": 16, "y": 52})
-    tab.wait_for_url(re.compile(r"trial=\d+"))
+    sync_api.expect(tab).to_have_url(re.compile(r"trial=\d+"), timeout=WAIT)
     first = re.search(r"trial=(\d+)", tab.url)[1]
     sync_api.expect(tab.get_by_role("heading", name=f"Trial {first}")).to_be_visible(timeout=WAIT)
     table.click(position={"x": 16, "y": 87})
-    tab.wait_for_url(re.compile(r"trials=\d+%2C\d+"))
+    sync_api.expect(tab).to_have_url(re.compile(r"trials=\d+%2C\d+"), timeout=WAIT)
     sync_api.expect(tab.get_by_role("heading", name="2 trials together")).to_be_visible(timeout=WAIT)
 
 
