@@ -21,6 +21,16 @@ from vtune.analysis import best_trials, where_to_look
 
 ACTIVATIONS = {"relu": nn.relu, "gelu": nn.gelu}
 
+SPACE = vtune.Space(
+    lr=vtune.Float(1e-4, 1e-1, log=True),
+    weight_decay=vtune.Float(1e-6, 1e-1, log=True),
+    dropout=vtune.Float(0.05, 0.5),
+    warmup=vtune.Float(0.01, 0.3),
+    length=vtune.Float(0.5, 1.0),
+    width=vtune.Choice(32, 64),
+    activation=vtune.Choice(*ACTIVATIONS),
+)
+
 
 class MLP(nn.Module):
     """Two hidden layers with dropout, as anyone would write them."""
@@ -47,6 +57,12 @@ def optimizer(hp, run):
     return optax.adamw(schedule, weight_decay=hp.weight_decay)
 
 
+def digits() -> vtune.Supervised:
+    x, y = load_digits(return_X_y=True)
+    data = (x / 16).astype(np.float32), y.astype(np.int32)
+    return vtune.Supervised(model, optimizer, train=data, valid=0.2, metrics=("accuracy",), batch_size=64)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=256)
@@ -55,29 +71,17 @@ def main() -> None:
     parser.add_argument("--name", default=None, help="of the study; the task's name and the time if left out")
     options = parser.parse_args()
 
-    x, y = load_digits(return_X_y=True)
-    data = (x / 16).astype(np.float32), y.astype(np.int32)
-    task = vtune.Supervised(model, optimizer, train=data, valid=0.2, metrics=("accuracy",), batch_size=64)
-    space = vtune.Space(
-        lr=vtune.Float(1e-4, 1e-1, log=True),
-        weight_decay=vtune.Float(1e-6, 1e-1, log=True),
-        dropout=vtune.Float(0.05, 0.5),
-        warmup=vtune.Float(0.01, 0.3),
-        length=vtune.Float(0.5, 1.0),
-        width=vtune.Choice(32, 64),
-        activation=vtune.Choice(*ACTIVATIONS),
-    )
-
-    print(vtune.plan(task, space, trials=options.trials, steps=options.steps))
+    task = digits()
+    print(vtune.plan(task, SPACE, trials=options.trials, steps=options.steps))
     study = vtune.tune(
-        task, space, metric="accuracy", mode="max", trials=options.trials, steps=options.steps,
+        task, SPACE, metric="accuracy", mode="max", trials=options.trials, steps=options.steps,
         store=options.store, name=options.name,
     )  # fmt: skip
     frame = study.frame()
     print("\nThe best five:")
-    print(best_trials(frame, "max", 5)[["id", "accuracy", "train_accuracy", *space]].to_string(index=False))
+    print(best_trials(frame, "max", 5)[["id", "accuracy", "train_accuracy", *SPACE]].to_string(index=False))
     print("\nWhere to look next:")
-    print(where_to_look(frame, space, "max").to_string(index=False))
+    print(where_to_look(frame, SPACE, "max").to_string(index=False))
 
 
 if __name__ == "__main__":

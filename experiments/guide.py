@@ -4,15 +4,20 @@ Layers, width, activation, initializer, optimizer, batch size, dropout, learning
 would make other tuners compile nearly every trial. Packed modules (`vtune.nn`, `vtune.optim`) train them side by side.
 
 usage: python experiments/guide.py [--trials 1024] [--epochs 20] [--store vtune.db]     then: vtune app vtune.db
+       python experiments/guide.py --compare 10 [--trials 64] [--epochs 10] [--out FILE]
+       manual, grid, random and Bayesian search with as many trials each, from 10 seeds; --compare 1 --trials 8
+       --epochs 0.5 is a glimpse
 """
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 import optax
 import pandas as pd
+from guide_searches import compare, table
 from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
@@ -20,6 +25,8 @@ from sklearn.inspection import permutation_importance
 import vtune
 from vtune import nn, optim
 from vtune.analysis import best_trials, where_to_look
+
+RESULTS = Path(__file__).parent / "results"
 
 SPACE = vtune.Space(
     layers=vtune.Int(1, 4),
@@ -51,9 +58,9 @@ def optimizer(hp):
     })  # fmt: skip
 
 
-def task(train, valid):
+def task(train, valid, test=None):
     return vtune.Supervised(
-        model, optimizer, train=train, valid=valid, metrics=("accuracy",), batch_size=lambda hp: hp.batch
+        model, optimizer, train=train, valid=valid, test=test, metrics=("accuracy",), batch_size=lambda hp: hp.batch
     )
 
 
@@ -70,18 +77,26 @@ def importance(study):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=1024)
-    parser.add_argument("--epochs", type=float, default=20)
+    parser.add_argument("--trials", type=int, default=None, help="1,024; 64 for each search that is compared")
+    parser.add_argument("--epochs", type=float, default=None, help="20; 10 where searches are compared")
+    parser.add_argument("--compare", type=int, default=0, metavar="SEEDS", help="compare searches from so many seeds")
+    parser.add_argument("--out", type=Path, default=RESULTS / "guide.json", help="where a comparison is written")
     parser.add_argument("--store", default="vtune.db", help="where everything is kept; the app opens it")
     parser.add_argument("--name", default=None, help="of the study; the task's name and the time if left out")
     options = parser.parse_args()
 
     x, y = load_digits(return_X_y=True)
-    digits = task(((x / 16).astype(np.float32), y.astype(np.int32)), valid=0.2)
-    print(vtune.plan(digits, SPACE, trials=options.trials, epochs=options.epochs))
+    x, y = (x / 16).astype(np.float32), y.astype(np.int32)
+    if options.compare:
+        seen = task((x[:-360], y[:-360]), valid=0.2, test=(x[-360:], y[-360:]))
+        trials, epochs = options.trials or 64, options.epochs or 10
+        print(table(compare(seen, SPACE, trials=trials, epochs=epochs, seeds=options.compare, out=options.out)))
+        return
+    digits, trials, epochs = task((x, y), valid=0.2), options.trials or 1024, options.epochs or 20
+    print(vtune.plan(digits, SPACE, trials=trials, epochs=epochs))
     study = vtune.tune(
-        digits, SPACE, metric="accuracy", mode="max", trials=options.trials, epochs=options.epochs,
-        store=options.store, name=options.name,
+        digits, SPACE, metric="accuracy", mode="max", trials=trials, epochs=epochs, store=options.store,
+        name=options.name,
     )  # fmt: skip
     frame = study.frame()
     print("\nThe best five:")

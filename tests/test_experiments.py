@@ -23,8 +23,10 @@ pytest.importorskip("optuna")
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 sys.path.insert(0, str(EXPERIMENTS))
 
+import bench_reach  # noqa: E402
 import bench_structure  # noqa: E402
 import guide  # noqa: E402
+import guide_searches  # noqa: E402
 from peers import by_hand, measure, problem, rounds, structure_measure, structure_problem, with_optuna  # noqa: E402
 from peers.generator import PCG  # noqa: E402
 from peers.problem import Settings  # noqa: E402
@@ -244,6 +246,56 @@ def test_the_structure_benchmark_compares_vtune_with_whole_runs(tmp_path):
     assert all(row["times_vtune"] > 0 for row in report["summary"]["4"].values())
     explained = report["results"]["vtune, 4 trials"]["rounds"][-1]["facts"]["explained"]
     assert 1 <= len(explained["programs"]) <= 12
+
+
+def test_search_by_hand_changes_one_hyperparameter_at_a_time_and_never_runs_out():
+    search, seen = guide_searches.ByHand(guide.SPACE), []
+    for _ in range(14):
+        configs = search.ask(4)
+        assert [guide.SPACE.validate(config) for config in configs] == configs
+        search.tell(configs, [abs(c["lr"] - 0.3) + (c["optimizer"] != "adam") + c["dropout"] for c in configs])
+        seen += configs
+    assert len(seen) == 56
+    assert len({repr(config) for config in seen[:20]}) == 20
+    best = min(seen, key=lambda c: abs(c["lr"] - 0.3) + (c["optimizer"] != "adam") + c["dropout"])
+    assert (best["lr"], best["optimizer"], best["dropout"]) == (0.3, "adam", 0.0)
+
+
+def test_a_comparison_of_searches_is_paired_and_has_intervals():
+    def done(*values):
+        return {str(seed): {"valid": value, "test": value - 0.1} for seed, value in enumerate(values)}
+
+    found = guide_searches.summary({"random": done(0.8, 0.9, 0.7), "Bayesian": done(0.9, 1.0, 0.8)})
+    assert found["Bayesian"]["test, beyond random"] == pytest.approx([0.1, 0.1, 0.1])
+    mean, low, high = found["random"]["valid"]
+    assert mean == pytest.approx(0.8)
+    assert low < mean < high
+    assert "+0.1000" in guide_searches.table({"summary": found})
+
+
+def test_a_target_is_reached_by_the_first_trial_that_is_as_good():
+    found = [(40, 0.9), (64, 0.5), (200, 0.4)]
+    assert [bench_reach.reached(found, loss) for loss in (1.0, 0.5, 0.45, 0.1)] == [40, 64, 200, None]
+
+
+@pytest.mark.slow
+def test_the_guide_compares_searches(tmp_path):
+    out = tmp_path / "guide.json"
+    arguments = ("--compare", "1", "--trials", "8", "--epochs", "0.5", "--out", str(out))
+    printed = run_script("guide.py", *arguments, folder=tmp_path)
+    assert all(kind in printed for kind in ("manual", "grid", "random", "Bayesian"))
+    report = json.loads(out.read_text())
+    assert {done["0"]["trials"] for done in report["searches"].values()} == {8}
+    assert all(0 < done["0"]["test"] <= 1 for done in report["searches"].values())
+
+
+@pytest.mark.slow
+def test_reaching_random_search_is_measured(tmp_path):
+    out = tmp_path / "reach.json"
+    arguments = ("--trials", "32", "--steps", "20", "--lanes", "8", "--seeds", "0", "--out", str(out))
+    assert "of 1 searches" in run_script("bench_reach.py", *arguments, folder=tmp_path)
+    searches = json.loads(out.read_text())["searches"]["0"]
+    assert searches["random"]["trials"] == 4 * searches["bayes and asha"]["trials"] == 32
 
 
 @pytest.mark.slow

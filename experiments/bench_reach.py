@@ -1,0 +1,116 @@
+"""How many trials Bayesian search with early stopping needs to reach what random search finds in four times as many.
+
+The task is that of experiments/digits.py. Both search with the same lanes and the same seeds; a trial counts whether it
+was stopped early or not. The score is the validation loss, since the accuracy on 359 examples has few values; the best
+accuracy is told beside it.
+
+usage: python experiments/bench_reach.py [--trials 1024] [--steps 500] [--seeds 0 1 2 3 4] [--out FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from digits import SPACE, digits
+
+import vtune
+
+RESULTS = Path(__file__).parent / "results"
+SHARE = 4
+"""Random search has so many times the trials."""
+
+
+def search(seed: int, *, trials: int, steps: int, lanes: int, **choices: Any) -> vtune.Study:
+    return vtune.tune(
+        digits(), SPACE, metric="loss", trials=trials, steps=steps, eval_every=max(1, steps // 6), lanes=lanes,
+        seed=seed, progress="off", **choices,
+    )  # fmt: skip
+
+
+def best(study: vtune.Study) -> dict[str, Any]:
+    """The best scores of the complete trials, and what they took."""
+    frame = study.frame()
+    complete = frame[frame["state"] == "complete"]
+    return {
+        "trials": len(frame),
+        "complete": len(complete),
+        "steps": int(frame["step"].sum()),
+        "loss": float(complete["loss"].min()),
+        "accuracy": float(complete["accuracy"].max()),
+        "seconds": round(study.explain().seconds["total"], 1),
+    }
+
+
+def improvements(study: vtune.Study) -> list[tuple[int, float]]:
+    """Each time a complete trial was better than all before: the trials begun by then, and its score."""
+    frame = study.placement().merge(study.frame()[["id", "score"]], on="id")
+    complete = frame[frame["state"] == "complete"].sort_values("finished")
+    better = complete[complete["score"] < complete["score"].cummin().shift(fill_value=np.inf)]
+    begun = [(frame["started"] <= finished).sum() for finished in better["finished"]]
+    return list(zip(map(int, begun), better["score"].tolist(), strict=True))
+
+
+def reached(found: list[tuple[int, float]], loss: float) -> int | None:
+    """Trials that had begun when the first was at least as good; None if none was."""
+    return next((begun for begun, score in found if score <= loss), None)
+
+
+def searches(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """What is searched: random search, and a share of its trials for the other."""
+    half = max(1, options.steps // 2)
+    early = vtune.schedulers.ASHA(min_steps=half, reduction=2)
+    return {
+        "random": {"trials": options.trials},
+        "bayes and asha": {"trials": options.trials // SHARE, "proposer": "bayes", "scheduler": early},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=1024, help="of random search")
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--lanes", type=int, default=32)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--out", type=Path, default=RESULTS / "reach.json", help="what it holds is not done again")
+    options = parser.parse_args()
+    setting = {"trials": options.trials, "steps": options.steps, "lanes": options.lanes}
+    report = json.loads(options.out.read_text()) if options.out.exists() else {}
+    if report.get("setting") != setting:
+        report = {"setting": setting, "searches": {}}
+    report |= {"date": f"{datetime.date.today()}", "jax": jax.__version__, "cpus": os.cpu_count()}
+    for seed in options.seeds:
+        done = report["searches"].setdefault(str(seed), {})
+        for name, choices in searches(options).items():
+            if name not in done:
+                study = search(seed, steps=options.steps, lanes=options.lanes, **choices)
+                done[name] = best(study) | {"improvements": improvements(study)}
+                options.out.write_text(json.dumps(report, indent=1) + "\n")
+                print(seed, name, json.dumps(best(study)), flush=True)
+    show(report, options.trials)
+
+
+def show(report: dict[str, Any], trials: int) -> None:
+    few, counts = trials // SHARE, []
+    print(f"{'seed':>4} {f'random {few}':>12} {f'random {trials}':>12} {f'bayes {few}':>12}   reached after")
+    for seed, done in report["searches"].items():
+        if len(done) < 2:
+            continue
+        at_random, ours = done["random"], done["bayes and asha"]
+        early = min((loss for begun, loss in at_random["improvements"] if begun <= few), default=float("nan"))
+        counts.append(reached(ours["improvements"], at_random["loss"]))
+        print(f"{seed:>4} {early:12.4f} {at_random['loss']:12.4f} {ours['loss']:12.4f}   {counts[-1] or 'not'}")
+    share = sum(done["bayes and asha"]["steps"] for done in report["searches"].values() if len(done) == 2)
+    share /= max(1, sum(done["random"]["steps"] for done in report["searches"].values() if len(done) == 2))
+    hits = sum(count is not None for count in counts)
+    print(f"Reached within a quarter of the trials in {hits} of {len(counts)} searches; {share:.0%} of the steps.")
+
+
+if __name__ == "__main__":
+    main()
