@@ -77,18 +77,16 @@ def interactions(table: pd.DataFrame) -> go.Figure:
         i, j = sorted((place[first], place[second]))
         shares[j, i] = share
     labels = [look.escaped(name) for name in names]
-    text = [["" if np.isnan(share) else f"{share:.0%}" if share >= 0.005 else "·" for share in row] for row in shares]
+    darkest = max(0.2, float(np.nanmax(shares)))
     figure = look.styled(go.Figure(), 150 + 42 * len(names))
     figure.add_trace(
         go.Heatmap(
             z=shares,
             x=labels,
             y=labels,
-            text=text,
-            texttemplate="%{text}",
             colorscale=[[0, "rgba(53, 103, 207, 0.04)"], [1, look.BLUE]],
             zmin=0,
-            zmax=max(0.2, float(np.nanmax(shares))),
+            zmax=darkest,
             showscale=False,
             xgap=2,
             ygap=2,
@@ -96,6 +94,20 @@ def interactions(table: pd.DataFrame) -> go.Figure:
             hovertemplate="%{y} with %{x}: %{z:.1%} of the variance<extra></extra>",
         )
     )
+    for strong, font in ((True, {"color": "#ffffff"}), (False, {})):
+        rows, columns = np.nonzero(np.isfinite(shares) & ((shares > 0.6 * darkest) == strong))
+        told = [f"{share:.0%}" if share >= 0.005 else "·" for share in shares[rows, columns]]
+        figure.add_trace(
+            go.Scatter(
+                x=[labels[i] for i in columns],
+                y=[labels[i] for i in rows],
+                text=told,
+                mode="text",
+                textfont=font,
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        )
     figure.update_yaxes(autorange="reversed", showgrid=False).update_xaxes(showgrid=False)
     rest = 1.0 - float(table["importance"].sum())
     look.note(figure, "diagonal: alone; below: both together", f"three and more: {max(0.0, rest):.0%}")
