@@ -36,11 +36,6 @@ def pick(figure: go.Figure, key: str, about: str) -> None:
     _draw(figure.update_layout(dragmode="zoom"), key, about, on_select=opened, selection_mode="points")
 
 
-def box(figure: go.Figure, key: str, about: str) -> None:
-    """Shows a figure into which a box can be drawn; the session's state then has it under `key`."""
-    _draw(figure, key, about, on_select="rerun", selection_mode="box")
-
-
 def trial_of(point: Any) -> int | None:
     """The trial that a selected dot stands for, if it does.
 

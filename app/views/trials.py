@@ -38,16 +38,6 @@ def several() -> list[int]:
     return [int(number) for number in asked if number.isdecimal() and len(number) < 16][:TOGETHER]
 
 
-def boxed(frame: pd.DataFrame, key: str) -> pd.DataFrame:
-    """The rows inside the box that was drawn into the chart; all without one."""
-    event = st.session_state.get(key)
-    boxes = event.selection.box if event else ()
-    if not boxes:
-        return frame
-    (left, right), (low, high) = sorted(boxes[0]["x"]), sorted(boxes[0]["y"])
-    return frame[frame["id"].between(left, right) & frame["score"].between(low, high)]
-
-
 def draw(study: StudyRecord) -> None:
     """The table; while trials are open it stands still, so that the rows do not move under the selection."""
     held = st.session_state.get("held")
@@ -59,10 +49,9 @@ def draw(study: StudyRecord) -> None:
         empty.no_trials(study)
         return
     if mapped:
-        figure = reads.figure(study, "history").update_layout(height=300, dragmode="select")
-        charts.box(figure, box, "Scores of the trials; draw a box to keep the trials in it")
+        charts.pick(reads.figure(study, "history").update_layout(height=300), chart, "Scores of the trials")
     mode = shell.objective(study)[1]
-    kept = boxed(filters.matching(frame, space, states, narrowed), box)
+    kept = filters.matching(frame, space, states, narrowed)
     ordered = kept.sort_values(["score", "id"], ascending=[mode == "min", True], na_position="last").head(ROWS)
     st.session_state.trial_ids = ordered["id"].tolist()
     text = f"Showing {len(ordered):,} of {len(frame):,} trials, best first."
@@ -101,7 +90,7 @@ def compared(study: StudyRecord) -> None:
 
 study = shell.chosen()
 space = reads.space(study) or {}
-box, table = f"box-{study.id}", f"trials-{study.id}"
+chart, table = f"map-{study.id}", f"trials-{study.id}"
 shell.header(study, "Trials", "sort, filter, select")
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     options = [str(state) for state in TrialState]
@@ -110,7 +99,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         narrowed = filters.by_hyperparameter(space) if space else {}
         if not space:
             st.caption("The study has no space.")
-    mapped = st.toggle("Chart", key="chart", bind="query-params", help="Draw a box into it to keep the trials inside.")
+    mapped = st.toggle("Chart", key="chart", bind="query-params", help="A click on a dot opens its trial.")
 number, together = trial.opened(), several()
 still = number is not None or bool(together)
 shell.live(draw, still=still)
