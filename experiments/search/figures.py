@@ -26,7 +26,8 @@ class Row:
       regret: mean over tasks of the normalised regret.
       rank: mean over tasks and seeds of its rank among the peers of the table; 1 is best.
       behind: mean of its regret less that of the first peer of the table, seed by seed.
-      worse: tasks on which its mean regret is above that of random search, at the 5 % level; none if there are too few seeds to tell.
+      worse: tasks on which its mean regret is above that of random search, at the 5 % level; none if there are too few
+        seeds to tell.
       tasks: mean regret on each task.
     """
 
