@@ -147,11 +147,11 @@ def test_a_study_of_several_metrics_has_a_front_and_its_volume():
 @pytest.mark.slow
 def test_what_is_left_shrinks_as_a_study_goes_on():
     def run(hp, key):
-        return {"score": -jnp.square(hp.x - 0.3) - jnp.square(hp.y - 0.6)}
+        return {"return": -jnp.square(hp.x - 0.3) - jnp.square(hp.y - 0.6)}
 
     space, rooms = Space(x=Float(0.0, 1.0), y=Float(0.0, 1.0)), []
     for trials in (16, 96):
-        study = vtune.tune(vtune.Function(run), space, metric="score", trials=trials, **quiet)
+        study = vtune.tune(vtune.Function(run), space, metric="return", trials=trials, **quiet)
         rooms.append(study.room_left())
         assert rooms[-1].best == study.best.score
         assert rooms[-1].gain >= 0.0
