@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vtune.asking import Answer, Asker
+from vtune.endings import ends_of
 from vtune.engine.lane import LaneTask
 from vtune.engine.lanes import Point, State
 from vtune.errors import ConfigError, ProposerError
@@ -299,7 +300,7 @@ class Loop:
             rows, complete | diverged, diverged, paused, Configs(self._live), self.tally.asked, self._closed, idle
         )
         self._save(rows, np.flatnonzero(verdict.save & ~diverged), scores)
-        ends = self._ends(rows, verdict, diverged, complete, paused, idle)
+        ends = ends_of(rows, verdict, diverged, complete, paused, idle)
         self._keep([trial for trial, state in ends.items() if state == TrialState.COMPLETE])
         self._asker.wait()
         self._tell(ends)
@@ -341,34 +342,6 @@ class Loop:
         trials = rows.trial[places].tolist()
         for trial, place, state in zip(trials, places.tolist(), self._executor.states(trials), strict=True):
             self._live[trial].saved = Saved(int(rows.step[place]), scores[place], state)
-
-    def _ends(
-        self,
-        rows: Measured,
-        verdict: Verdict,
-        diverged: np.ndarray,
-        complete: np.ndarray,
-        paused: Sequence[int],
-        idle: bool,
-    ) -> dict[int, TrialState]:
-        """How trials end now, by id."""
-        ends = {}
-        for trial, bad, good, action in zip(rows.trial.tolist(), diverged, complete, verdict.action, strict=True):
-            if bad:
-                ends[trial] = TrialState.DIVERGED
-            elif good or action == Decision.FINISH:
-                ends[trial] = TrialState.COMPLETE
-            elif action == Decision.STOP:
-                ends[trial] = TrialState.STOPPED
-        recall = verdict.recall
-        recalled = {} if recall is None else dict(zip(recall.trial.tolist(), recall.action.tolist(), strict=True))
-        for trial in paused:
-            action = recalled.get(trial)
-            if action == Decision.FINISH:
-                ends[trial] = TrialState.COMPLETE
-            elif action == Decision.STOP or (action is None and idle):
-                ends[trial] = TrialState.STOPPED
-        return dict(sorted(ends.items()))
 
     def _keep(self, trials: list[int]) -> None:
         """Keeps the states of trials that ended well, if they are among the best."""

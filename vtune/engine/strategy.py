@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -32,6 +33,10 @@ class Strategy:
     def loop(self) -> bool:
         """Whether the executable holds the loop over steps; else the host calls it once a step."""
         return self.kind != "host"
+
+    def multiple_of(self, replicas: int) -> int:
+        """Lanes of which a block has a multiple: those of a trial, and as many on every device."""
+        return math.lcm(replicas, self.devices)
 
     def batch(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Applies a function of one lane to all lanes; arguments have a leading axis [lanes, ...]."""

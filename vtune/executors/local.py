@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,8 +28,8 @@ from vtune.executors.arrangement import Arrangement
 from vtune.executors.memory import Shrunk, out_of_memory, shrunk
 from vtune.executors.messages import Copy, Work
 from vtune.executors.paused import Paused
-from vtune.executors.pool import Pool, Seat, thinned
-from vtune.executors.queues import Queues
+from vtune.executors.pool import Place, Pool, Seat, thinned
+from vtune.executors.queues import Queues, longest
 from vtune.executors.workshop import LEAD, Workshop
 from vtune.tasks.base import Run
 from vtune.tasks.budget import Clock, Length, length
@@ -44,15 +42,6 @@ ENDLESS = Length(2**31, 2.0**31)
 """Of trials that are only timed."""
 FIRST_STEPS = 16
 """Steps of a program's first chunk, whose time sets the length of the next."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A trial in a lane or paused: its program, its block (None if it is paused), and itself but for its state."""
-
-    program: int
-    pool: Pool | None
-    entry: Entry
 
 
 class LocalExecutor:
@@ -286,7 +275,7 @@ class LocalExecutor:
             entry = dataclasses.replace(entries[copy.trial], state=state)
             self._queues.ahead(places[copy.source].program, [entry])
 
-    def _copied(self, copy: Copy, places: Mapping[int, _Place]) -> Entry:
+    def _copied(self, copy: Copy, places: Mapping[int, Place]) -> Entry:
         now, done = places[copy.trial].entry, places[copy.source].entry.done
         length = self.length(copy.config)
         return Entry(copy.trial, copy.config, length, done, keys=copy.keys, first=now.first, stop=now.stop, copied=True)
@@ -375,11 +364,6 @@ class LocalExecutor:
         return [pool for pool in self._pools if pool is not None]
 
     @property
-    def _least(self) -> int:
-        """Lanes of which a block has a multiple: those of a trial, and as many on every device."""
-        return math.lcm(self.replicas, self.strategy.devices)
-
-    @property
     def _wide(self) -> int:
         """Trials in a block."""
         return self.strategy.block // self.replicas
@@ -397,12 +381,12 @@ class LocalExecutor:
     def _new_queues(self) -> Queues:
         return Queues(lambda configs: self._workshop.place(configs), by_length=self._run.unit != "steps")
 
-    def _place(self, trial: int) -> _Place:
+    def _place(self, trial: int) -> Place:
         if trial in self._paused:
             program, entry = self._paused.get(trial)
-            return _Place(program, None, entry)
+            return Place(program, None, entry)
         pool = next(pool for pool in self._working if trial in pool)
-        return _Place(pool.program, pool, pool.now(trial))
+        return Place(pool.program, pool, pool.now(trial))
 
     def _block(self, program: int) -> Block:
         return Block(self.planner.compiled[program], self._words, self._data, self.replicas)
@@ -450,31 +434,24 @@ class LocalExecutor:
 
         It is one that is made already; only where nothing trains yet, it may be one that is to be made now.
         """
-        ready, missing = self._rest(opened)
+        ready, missing = self._queues.unserved(opened, self._wide, self._workshop.ready)
         if ready or any(self._pools):
-            return _longest(ready)
+            return longest(ready)
         unplaced = self._queues.unplaced
         if unplaced and not self._workshop.busy and max(missing.values(), default=0) < self._wide:
             self._workshop.trace(unplaced[0].config)
             self._queues.place_again()
             return self._next_program(opened)
-        return _longest(missing)
+        return longest(missing)
 
     def _begin_next(self, opened: Mapping[int, int]) -> None:
         """Has the program that most trials wait for made in the background."""
-        _, missing = self._rest(opened)
-        number = _longest(missing)
+        _, missing = self._queues.unserved(opened, self._wide, self._workshop.ready)
+        number = longest(missing)
         if number is not None:
             self._workshop.begin(number, self._queues[number][0].config, self._ticks)
         elif self._queues.unplaced:
             self._workshop.begin(None, self._queues.unplaced[0].config, self._ticks)
-
-    def _rest(self, opened: Mapping[int, int]) -> tuple[dict[int, int], dict[int, int]]:
-        """Trials that wait for more blocks than are opened now, by programs that are made and that are not."""
-        taken = list(opened.values())
-        rest = {program: count - self._wide * taken.count(program) for program, count in self._queues.waiting.items()}
-        ready = {p: n for p, n in rest.items() if n > 0 and (self._workshop.ready(p) or p in taken)}
-        return ready, {p: n for p, n in rest.items() if n > 0 and p not in taken and p not in ready}
 
     def _fill(self, pool: Pool) -> list[Seat]:
         taken, seats = pool.fill(self._queues[pool.program])
@@ -492,7 +469,7 @@ class LocalExecutor:
 
     def _shrink(self, error: Exception) -> Shrunk:
         """Gives up a block, or at last half of the block width, and queues the trials that sat there again."""
-        found = shrunk(self.blocks, self.strategy.block, self._least, self._shrinks, error)
+        found = shrunk(self.blocks, self.strategy.block, self.strategy.multiple_of(self.replicas), self._shrinks, error)
         self._shrinks += 1
         for pool in self._working:
             self._serve(pool.program, pool.seated, -1)
@@ -514,8 +491,3 @@ class LocalExecutor:
         self._workshop = self._new_workshop()
         for traced in before:
             self._workshop.trace(traced.exemplar)
-
-
-def _longest(waiting: Mapping[int, int]) -> int | None:
-    """The program that most trials wait for; the earliest of equals."""
-    return max(waiting, key=lambda program: (waiting[program], -program), default=None)

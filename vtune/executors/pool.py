@@ -114,6 +114,15 @@ class Pool:
             self._entries[entry.trial] = dataclasses.replace(entry, state=state)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A trial in a lane or paused: its program, its block (None if it is paused), and itself but for its state."""
+
+    program: int
+    pool: Pool | None
+    entry: Entry
+
+
 def thinned(
     pools: Sequence[tuple[int, int]], waiting: Mapping[int, int], wide: int, free: int, together: bool
 ) -> list[int]:

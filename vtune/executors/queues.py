@@ -79,7 +79,31 @@ class Queues:
         self._of = {}
         self.unplaced.extendleft(reversed([*seated, *waiting]))
 
+    def unserved(
+        self, opened: Mapping[int, int], wide: int, made: Callable[[int], bool]
+    ) -> tuple[dict[int, int], dict[int, int]]:
+        """Trials that wait for more blocks than are opened now, by programs that are made and that are not.
+
+        Args:
+          opened: the program of each block that is opened now.
+          wide: trials that a block holds.
+          made: whether a program is made.
+        """
+        taken = list(opened.values())
+        rest = {program: count - wide * taken.count(program) for program, count in self.waiting.items()}
+        ready = {p: n for p, n in rest.items() if n > 0 and (made(p) or p in taken)}
+        return ready, {p: n for p, n in rest.items() if n > 0 and p not in taken and p not in ready}
+
 
 def _longest_first(queue: deque[Entry]) -> deque[Entry]:
     """Trials that go on, then the others by length."""
     return deque(sorted(queue, key=lambda entry: (entry.done == 0, -entry.length.steps * (entry.done == 0))))
+
+
+def longest(waiting: Mapping[int, int]) -> int | None:
+    """The program that most trials wait for; the earliest of equals.
+
+    >>> longest({0: 3, 1: 5, 2: 5})
+    1
+    """
+    return max(waiting, key=lambda program: (waiting[program], -program), default=None)
