@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -66,8 +67,15 @@ def tab(chromium) -> Iterator[object]:
     page.close()
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.getenv("PYTHONPATH", "")])}
+@contextlib.contextmanager
+def beside(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process, which ends with the test at the latest."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.getenv("PYTHONPATH", "")])}
+    with subprocess.Popen(command, env=environment) as other:
+        try:
+            yield other
+        finally:
+            other.kill()
 
 
 def number_of(store: str, name: str) -> int:
@@ -140,7 +148,7 @@ def test_dots_and_rows_select_trials(app, tab):
 def test_a_growing_study_is_drawn_without_a_reload_keeps_the_zoom_and_ends_by_itself(app, tab):
     store, address = app
     script = [sys.executable, str(ROOT / "tests" / "app" / "fake_study.py"), store, "growing", "40"]
-    with subprocess.Popen(script, env=environment()) as other:
+    with beside(script) as other:
         while not number_of(store, "growing"):
             tab.wait_for_timeout(200)
         tab.goto(f"{address}/?study={number_of(store, 'growing')}")
@@ -148,10 +156,10 @@ def test_a_growing_study_is_drawn_without_a_reload_keeps_the_zoom_and_ends_by_it
         count.wait_for()
         tab.locator(".js-plotly-plot .points").first.wait_for()
         tab.evaluate("window.loadedOnce = true")
-        box = tab.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
-        tab.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 20)
+        box = tab.locator(".js-plotly-plot").first.bounding_box()
+        tab.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 80)
         tab.mouse.down()
-        tab.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + box["height"] - 20, steps=5)
+        tab.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + box["height"] - 120, steps=5)
         tab.mouse.up()
         tab.wait_for_timeout(500)
         zoomed = tab.evaluate("document.querySelector('.js-plotly-plot')._fullLayout.xaxis.range")
@@ -171,11 +179,11 @@ def test_a_growing_study_is_drawn_without_a_reload_keeps_the_zoom_and_ends_by_it
 @pytest.mark.slow
 def test_a_config_queued_by_hand_is_trained_by_the_running_study_and_shown(app, tab):
     store, address = app
-    with subprocess.Popen([sys.executable, "-c", REAL_STUDY, store, "400"], env=environment()) as other:
+    with beside([sys.executable, "-c", REAL_STUDY, store, "400"]) as other:
         while not number_of(store, "real"):
             tab.wait_for_timeout(200)
         tab.goto(f"{address}/manual?study={number_of(store, 'real')}")
-        field = tab.get_by_label("lr")
+        field = tab.get_by_role("spinbutton", name="lr")
         field.wait_for()
         field.fill("0.123")
         field.press("Enter")
@@ -189,5 +197,3 @@ def test_a_config_queued_by_hand_is_trained_by_the_running_study_and_shown(app, 
             assert reader.trial(study, int(trial)).config == {"lr": 0.123}
         sync_api.expect(tab.get_by_text(f"#{trial} ").first).to_be_visible(timeout=WAIT)
         assert other.poll() is None
-        other.terminate()
-        other.wait(60)
