@@ -23,10 +23,13 @@ from peers.rounds import console, missing, run_once, write
 from peers.scheduled import Settings
 from rich.table import Table
 
+WARM = " (warm cache)"
 ROWS = {
     "vtune, ASHA, 4,096 trials": ("vtune, ASHA", 4096),
     "vtune, ASHA, 1,024 trials": ("vtune, ASHA", 1024),
+    f"vtune, ASHA, 1,024 trials{WARM}": ("vtune, ASHA", 1024),
     "vtune, 1,024 trials": ("vtune", 1024),
+    f"vtune, 1,024 trials{WARM}": ("vtune", 1024),
     "Optuna, TPE, Hyperband": ("Optuna, TPE, Hyperband", 4096),
     "Optuna, random, Hyperband": ("Optuna, random, Hyperband", 4096),
     "Ray Tune, ASHA, 2 workers": ("Ray Tune, ASHA, 2 workers", 4096),
@@ -101,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     continue
                 console.print(f"{space}, seed {seed}: {label}", style="dim", highlight=False)
                 sized = replace(base, space=space, seed=seed, trials=base.trials if options.quick else trials)
-                measured = run_once(driver, sized, module="peers.scheduled_measure")
+                measured = run_once(driver, sized, warm=label.endswith(WARM), module="peers.scheduled_measure")
                 runs.setdefault(label, []).append(measured)
         found = {label: summary(each, TARGETS[space]) for label, each in runs.items()}
         show(space, found, options.seeds, options.seconds)

@@ -15,6 +15,7 @@ from peers.problem import BOUNDS, Batch
 from peers.scheduled import Outcome, Settings
 
 import vtune
+from vtune import Supervised, tune
 from vtune.store import open_reader
 
 
@@ -22,7 +23,7 @@ def search(settings: Settings, train: Batch, valid: Batch, scheduler: Any = None
     """`vtune.tune` with its defaults; a trial's end is when the store says that it ended."""
     began, path = time.time(), Path(tempfile.mkdtemp(prefix="vtune-")) / "vtune.db"
     task, space = _digits(train, valid) if settings.space == "digits" else (guide.task(train, valid), guide.SPACE)
-    study = vtune.tune(
+    study = tune(
         task,
         space,
         metric="accuracy",
@@ -47,7 +48,7 @@ def search(settings: Settings, train: Batch, valid: Batch, scheduler: Any = None
 
 def _digits(train: Batch, valid: Batch) -> tuple[Any, Any]:
     shape = problem.Settings()
-    task = vtune.Supervised(
+    task = Supervised(
         lambda hp: problem.network(shape, hp.dropout, nn.Dropout),
         problem.optimizer,
         train=train,
