@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import charts
@@ -39,6 +40,28 @@ def opened() -> int | None:
 def close() -> None:
     """Takes the trial out of the URL."""
     st.query_params.pop("trial", None)
+
+
+def table(frame: pd.DataFrame, trials: list[int], key: str, **settings: Any) -> None:
+    """Shows a table with a row a trial; the one whose row is selected is open.
+
+    Args:
+      frame: what to show; see `tables.table`.
+      trials: the number of each row's trial.
+      key: of the table in the session.
+      **settings: further arguments of `tables.table`.
+    """
+    st.session_state[f"{key}_trials"] = trials
+    select = functools.partial(_select, key)
+    tables.table(frame, key=key, on_select=select, selection_mode="single-row", **settings)
+
+
+def _select(key: str) -> None:
+    rows = st.session_state[key].selection.rows
+    if rows:
+        st.query_params["trial"] = str(st.session_state[f"{key}_trials"][rows[0]])
+    else:
+        close()
 
 
 def panel(study: StudyRecord) -> None:

@@ -6,7 +6,6 @@ import pandas as pd
 import reads
 import shell
 import streamlit as st
-import tables
 import trial
 
 from vtune.analysis import read_curves
@@ -42,19 +41,8 @@ def readings(best: list, measured: pd.DataFrame) -> None:
     )
     told = told.set_index("trial").loc[[t.id for t in best if t.id in set(told["trial"])]].reset_index()
     st.subheader("What the curves say", anchor=False)
-    st.session_state.readings_of = told["trial"].tolist()
     columns = ["trial", "score", "verdict", "why", "gap", "trend", "gradients"]
-    settings = {"key": "readings", "on_select": select, "selection_mode": "single-row"}
-    tables.table(told[columns], wide=["why"], **settings)
-
-
-def select() -> None:
-    """Opens the trial whose row was selected."""
-    rows = st.session_state.readings.selection.rows
-    if rows:
-        st.query_params["trial"] = str(st.session_state.readings_of[rows[0]])
-    else:
-        trial.close()
+    trial.table(told[columns], told["trial"].tolist(), "readings", wide=["why"])
 
 
 study = shell.chosen()

@@ -121,23 +121,13 @@ def draw(study: StudyRecord) -> None:
         for row, each in found
         if each is not None
     ]
-    st.session_state.queued_trials = [row["id"] for row in rows]
-    tables.table(pd.DataFrame(rows), key="queued", on_select=select, selection_mode="single-row")
+    trial.table(pd.DataFrame(rows), [row["id"] for row in rows], "queued")
     metric = shell.objective(study)[0]
     ids = tuple(int(number) for number in done["id"][:DRAWN])
     if metric in study.metrics and not reads.curves(study, ids).empty:
         figure = reads.figure(study, "curves", metric, top=3, trials=ids).update_layout(height=460)
         charts.show(figure, "queued-curves", "Learning curves of the queued trials among the others")
     trial.panel(study)
-
-
-def select() -> None:
-    """Opens the trial whose row was selected."""
-    rows = st.session_state.queued.selection.rows
-    if rows:
-        st.query_params["trial"] = str(st.session_state.queued_trials[rows[0]])
-    else:
-        trial.close()
 
 
 study = shell.chosen()

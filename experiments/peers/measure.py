@@ -28,17 +28,23 @@ def find(driver: str):
     return module.DRIVERS[driver]
 
 
+def heard_compiles() -> list[float]:
+    """Seconds of every program that XLA compiles in this process from now on."""
+    compiles: list[float] = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, seconds, **_: compiles.append(seconds) if event == BACKEND_COMPILE else None
+    )
+    return compiles
+
+
 def measure(driver: str, settings: Settings) -> dict[str, float]:
     """Seconds in all and in XLA's compiler, programs compiled, memory at its peak, and how well the trials scored."""
     if driver == LIMIT:
         seconds = limit.seconds_a_trial(settings)
         return {"seconds": seconds * settings.trials, "compile_seconds": 0.0, "trials": settings.trials}
-    compiles: list[float] = []
     run = find(driver)
     train, valid = jax.block_until_ready(problem.load())
-    jax.monitoring.register_event_duration_secs_listener(
-        lambda event, seconds, **_: compiles.append(seconds) if event == BACKEND_COMPILE else None
-    )
+    compiles = heard_compiles()
     start = time.perf_counter()
     scores = run(settings, train, valid)
     seconds = time.perf_counter() - start

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 from peers import problem
-from peers.measure import BACKEND_COMPILE
+from peers.measure import heard_compiles
 from peers.scheduled import Settings
 
 MODULES = {"Optuna": "scheduled_optuna", "Ray": "scheduled_ray", "vtune": "scheduled_vtune"}
@@ -19,12 +19,9 @@ MODULES = {"Optuna": "scheduled_optuna", "Ray": "scheduled_ray", "vtune": "sched
 
 def measure(driver: str, settings: Settings) -> dict[str, Any]:
     """Seconds in all and in XLA's compiler, and the best accuracy so far whenever it rose: [seconds, accuracy]."""
-    compiles: list[float] = []
     run = importlib.import_module(f"peers.{MODULES[driver.replace(',', ' ').split()[0]]}").DRIVERS[driver]
     train, valid = jax.block_until_ready(problem.load())
-    jax.monitoring.register_event_duration_secs_listener(
-        lambda event, seconds, **_: compiles.append(seconds) if event == BACKEND_COMPILE else None
-    )
+    compiles = heard_compiles()
     start = time.perf_counter()
     outcome = run(settings, train, valid)
     seconds = time.perf_counter() - start

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 from peers import problem
-from peers.measure import BACKEND_COMPILE
+from peers.measure import heard_compiles
 from peers.structure_outcome import Outcome
 from peers.structure_problem import Settings
 
@@ -28,12 +28,9 @@ def find(driver: str) -> Callable[..., Outcome]:
 
 def measure(driver: str, settings: Settings) -> dict[str, Any]:
     """Seconds in all, of processors, in XLA's compiler and by part; how well the trials scored; memory at its peak."""
-    compiles: list[float] = []
     run = find(driver)
     train, valid = jax.block_until_ready(problem.load())
-    jax.monitoring.register_event_duration_secs_listener(
-        lambda event, seconds, **_: compiles.append(seconds) if event == BACKEND_COMPILE else None
-    )
+    compiles = heard_compiles()
     start, used = time.perf_counter(), time.process_time()
     outcome = run(settings, train, valid)
     seconds, used = time.perf_counter() - start, time.process_time() - used

@@ -13,8 +13,8 @@ from peers.problem import BOUNDS, Batch, Settings
 import vtune
 
 
-def search(settings: Settings, train: Batch, valid: Batch, **options) -> list[float]:
-    """`vtune.tune` over the same configurations, handed over as enqueued trials."""
+def digits(settings: Settings, train: Batch, valid: Batch) -> tuple[vtune.Supervised, vtune.Space]:
+    """The network of these settings as a task, and its space."""
     task = vtune.Supervised(
         lambda hp: problem.network(settings, hp.dropout, nn.Dropout),
         problem.optimizer,
@@ -23,9 +23,14 @@ def search(settings: Settings, train: Batch, valid: Batch, **options) -> list[fl
         metrics=("accuracy",),
         batch_size=settings.batch,
     )
-    space = vtune.Space(
+    return task, vtune.Space(
         **{name: vtune.Float(low, high, log=scale == "log") for name, (low, high, scale) in BOUNDS.items()}
     )
+
+
+def search(settings: Settings, train: Batch, valid: Batch, **options) -> list[float]:
+    """`vtune.tune` over the same configurations, handed over as enqueued trials."""
+    task, space = digits(settings, train, valid)
     study = vtune.tune(
         task,
         space,

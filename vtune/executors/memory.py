@@ -32,13 +32,13 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
 
 
-def shrunk(blocks: int, block: int, replicas: int, before: int, error: Exception) -> Shrunk:
+def shrunk(blocks: int, block: int, multiple: int, before: int, error: Exception) -> Shrunk:
     """What to go on with.
 
     Args:
       blocks: side by side now.
       block: lanes of one now.
-      replicas: lanes of one trial, which must fit in a block.
+      multiple: lanes of which a block has a multiple; see `Strategy.multiple_of`.
       before: how often the run has shrunk already.
       error: what the device said.
 
@@ -51,7 +51,7 @@ def shrunk(blocks: int, block: int, replicas: int, before: int, error: Exception
     reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
     if blocks > 1:
         return Shrunk(blocks - 1, block, f"out of memory: {blocks - 1} of {blocks} blocks go on ({reason})")
-    narrower = block // 2 // replicas * replicas
+    narrower = block // 2 // multiple * multiple
     if not narrower or before >= MOST_SHRINKS:
         raise MemoryExhausted(
             f"the device has no memory for one block of {block} lanes, after the run was made smaller {before} times: "

@@ -50,17 +50,7 @@ def generalization(
     best = frame["id"].isin(best_trials(frame, mode, max(1, len(frame) // 10))["id"]).to_numpy(bool)
     shown = look.thinned(drawable, best, max_points)
     figure = look.styled(go.Figure(), height)
-    ends = np.quantile(pair[drawable], [0.0, 1.0])
-    figure.add_trace(
-        go.Scatter(
-            x=ends,
-            y=ends,
-            mode="lines",
-            name="as good on both",
-            line={"color": look.GREY, "width": 1.5, "dash": "dash"},
-            hoverinfo="skip",
-        )
-    )
+    figure.add_trace(look.diagonal(pair[drawable], "as good on both"))
     for part, name, color, symbol, size in (
         (~best, "the others", look.GREY, "circle", 5),
         (best, "best tenth", look.ORANGE, "diamond", 7),

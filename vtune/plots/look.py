@@ -257,6 +257,13 @@ def dots(
     )
 
 
+def diagonal(values: NDArray[np.float64], name: str) -> go.Scatter:
+    """The line on which both axes are equal, from the least to the largest of some values."""
+    ends = np.quantile(values, [0.0, 1.0])
+    line = {"color": GREY, "width": 1.5, "dash": "dash"}
+    return go.Scatter(x=ends, y=ends, mode="lines", name=name, line=line, hoverinfo="skip")
+
+
 def pattern(shape: str) -> dict[str, Any]:
     """A hatching over the colour of a bar, so that parts of a bar are not told apart by colour alone."""
     return {"shape": shape, "fillmode": "overlay", "fgcolor": "rgba(255, 255, 255, 0.6)", "size": 7, "solidity": 0.25}

@@ -45,17 +45,7 @@ def predictions(
     shown = look.thinned(known, np.zeros(len(known), bool), max_points)
     rows = proposals[shown].rename(columns={"trial": "id"})
     figure = look.styled(go.Figure(), height)
-    ends = np.quantile(np.r_[expected[known], came[known]], [0.0, 1.0])
-    figure.add_trace(
-        go.Scatter(
-            x=ends,
-            y=ends,
-            mode="lines",
-            name="as expected",
-            line={"color": look.GREY, "width": 1.5, "dash": "dash"},
-            hoverinfo="skip",
-        )
-    )
+    figure.add_trace(look.diagonal(np.r_[expected[known], came[known]], "as expected"))
     dots = look.dots(rows, expected[shown], came[shown], "trials", "circle", look.BLUE, size=6, hover=["deviation"])
     dots.update(
         marker={
