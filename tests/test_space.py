@@ -369,3 +369,20 @@ def test_other_misuse_is_refused():
 def test_snapping_units_is_going_to_configs_and_back(space, seed):
     u = np.random.default_rng(seed).random((20, space.dim))
     np.testing.assert_array_equal(space.snap(u), space.to_unit(space.from_unit(u)))
+
+
+def test_many_configs_are_checked_at_once_as_each_is_alone():
+    space = Space(
+        Choice_=Choice("a", "b"), x=Float(0.0, 1.0, when={"Choice_": "a"}), n=Int(1, 9), constraints=[odd_or_small]
+    )
+    configs = space.sample(64, np.random.default_rng(0))
+    assert space.validate_all(configs) == [space.validate(config) for config in configs]
+    assert space.validate_all([]) == []
+    with pytest.raises(ConfigError, match="odd_or_small.*'n': 8"):
+        space.validate_all([*configs, {"Choice_": "b", "n": 8}])
+    with pytest.raises(ConfigError, match="'n'.*99"):
+        space.validate_all([*configs, {"Choice_": "b", "n": 99}])
+
+
+def odd_or_small(config):
+    return config["n"] % 2 == 1 or config["n"] < 4

@@ -266,14 +266,12 @@ class Loop:
         first: bool = False,
         why: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        checked = []
-        for config in configs:
-            try:
-                checked.append(self._space.validate(config))
-            except ConfigError as error:
-                raise ProposerError(f"{origin} gave a configuration that is not in the space: {error}") from error
-        if not checked:
+        if not configs:
             return
+        try:
+            checked = self._space.validate_all(configs)
+        except ConfigError as error:
+            raise ProposerError(f"{origin} gave a configuration that is not in the space: {error}") from error
         ids = list(range(self.tally.asked, self.tally.asked + len(checked)))
         self.tally.asked += len(checked)
         unqueued: Sequence[int | None] = [None] * len(ids)

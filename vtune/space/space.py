@@ -283,11 +283,30 @@ class Space(Mapping[str, Parameter]):
           >>> Space(lr=Float(0.0, 1.0), depth=Int(1, 4)).validate({"depth": 2.0, "lr": 1})
           {'lr': 1.0, 'depth': 2}
         """
-        columns, masks = self._columns([config])
-        valid = self._assemble(columns, masks, 1)[0]
+        return self.validate_all([config])[0]
+
+    def validate_all(self, configs: Sequence[Mapping[str, Any]]) -> list[Config]:
+        """Checks many configs at once, as `validate` does each.
+
+        Args:
+          configs: n configs.
+
+        Returns:
+          n configs with their values as the space has them.
+
+        Raises:
+          ConfigError: one of them does not lie in the space; says which.
+
+        Example:
+          >>> Space(depth=Int(1, 4)).validate_all([{"depth": 2.0}, {"depth": 3}])
+          [{'depth': 2}, {'depth': 3}]
+        """
+        columns, masks = self._columns(configs)
+        valid = self._assemble(columns, masks, len(configs))
         for constraint in self._constraints:
-            if not constraint.holds(self.fill([valid]))[0]:
-                raise ConfigError(f"a config must satisfy constraint {constraint}; got {valid!r}")
+            for config, holds in zip(valid, constraint.holds(self.fill(valid)), strict=True):
+                if not holds:
+                    raise ConfigError(f"a config must satisfy constraint {constraint}; got {config!r}")
         return valid
 
     def fill(self, configs: Sequence[Mapping[str, Any]]) -> list[Config]:
