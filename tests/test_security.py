@@ -284,7 +284,7 @@ def test_the_app_listens_on_this_machine_only(monkeypatch, tmp_path):
     """The options of `vtune app` outweigh the environment and configuration files of others."""
     settings = tomllib.loads((ROOT / "app" / ".streamlit" / "config.toml").read_text())
     assert settings["server"]["address"] == "127.0.0.1"
-    assert not {"enableCORS", "enableXsrfProtection"} & set(settings["server"])
+    assert all(settings["server"][option] for option in ("enableCORS", "enableXsrfProtection", "allowedHosts"))
     monkeypatch.setenv("VTUNE_STORE", "")
     monkeypatch.setattr(sys, "argv", ["vtune"])
     monkeypatch.setattr("runpy.run_module", lambda *_, **__: None)

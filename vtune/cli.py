@@ -130,14 +130,18 @@ def open_app(
     if importlib.util.find_spec("streamlit") is None:
         raise ArgumentError('the app needs Streamlit: pip install "vtune[app]"')
     location = store if "://" in store else str(Path(store).resolve())
-    flags = {
-        "server.address": "127.0.0.1",
-        "server.port": str(port),
-        "server.headless": str(not browser).lower(),
-        "browser.gatherUsageStats": "false",
-    }
+    flags = [
+        ("server.address", "127.0.0.1"),
+        ("server.allowedHosts", "127.0.0.1"),
+        ("server.allowedHosts", "localhost"),
+        ("server.enableCORS", "true"),
+        ("server.enableXsrfProtection", "true"),
+        ("server.port", str(port)),
+        ("server.headless", str(not browser).lower()),
+        ("browser.gatherUsageStats", "false"),
+    ]
     os.environ["VTUNE_STORE"] = location
-    sys.argv = ["streamlit", "run", str(app_script()), *(f"--{name}={value}" for name, value in flags.items())]
+    sys.argv = ["streamlit", "run", str(app_script()), *(f"--{name}={value}" for name, value in flags)]
     runpy.run_module("streamlit", run_name="__main__", alter_sys=True)
 
 

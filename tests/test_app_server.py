@@ -1,0 +1,106 @@
+"""Who may speak to the app's server: this machine, by its own names, from the app's own pages."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("streamlit")
+ROOT = Path(__file__).parents[1]
+WAYS = {
+    "vtune app": ("-c", "from vtune.cli import main; main()", "app", "vtune.db", "--no-browser", "--port={port}"),
+    "streamlit run": ("-m", "streamlit", "run", "app/main.py", "--server.headless=true", "--server.port={port}"),
+}
+LAX = {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0", "STREAMLIT_SERVER_ENABLE_CORS": "false"}
+"""What the environment of a user may say, for another app."""
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Protocol": "streamlit",
+}
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def port(request):
+    """Of a server that was started in one of the ways, from the repository's root."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number = probe.getsockname()[1]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")]))}
+    command = [sys.executable, *(part.format(port=number) for part in WAYS[request.param])]
+    lax = LAX if request.param == "vtune app" else {}
+    with subprocess.Popen(
+        command, cwd=ROOT, env={**environment, **lax}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            deadline = time.monotonic() + 200
+            while time.monotonic() < deadline and process.poll() is None:
+                with contextlib.suppress(OSError):
+                    if asked(number, "/_stcore/health").status == 200:
+                        break
+                time.sleep(0.1)
+            yield number
+        finally:
+            process.terminate()
+
+
+def asked(port, path, host="127.0.0.1", **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=100)
+    with contextlib.closing(connection):
+        connection.request("GET", path, headers={"Host": f"{host}:{port}", **headers})
+        return connection.getresponse()
+
+
+def test_the_page_is_there(port):
+    assert asked(port, "/").status == 200
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_the_apps_own_page_gets_data(port, host):
+    assert asked(port, "/_stcore/stream", host, Origin=f"http://{host}:{port}", **HANDSHAKE).status == 101
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("evil.example", "http://evil.example:{port}"),
+        ("evil.example", "http://127.0.0.1:{port}"),
+        ("localhost.evil.example", None),
+        ("127.0.0.1", "http://evil.example"),
+        ("127.0.0.1", "null"),
+    ],
+    ids=["another name for this machine", "a forged origin", "a longer name", "another site", "no site"],
+)
+def test_a_foreign_page_gets_none(port, host, origin):
+    """Also where its name was made to lead to this machine (DNS rebinding)."""
+    from_where = {} if origin is None else {"Origin": origin.format(port=port)}
+    assert asked(port, "/_stcore/stream", host, **from_where, **HANDSHAKE).status == 403
+
+
+def test_a_foreign_page_may_not_read_what_it_asks_for(port):
+    for path in ("/", "/_stcore/health", "/_stcore/host-config"):
+        answer = asked(port, path, Origin="http://evil.example")
+        assert answer.getheader("Access-Control-Allow-Origin") is None
+
+
+def test_other_machines_reach_nothing(port):
+    """The address of this machine in its network answers nobody."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
+        try:
+            route.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine is in no network")
+        outside = route.getsockname()[0]
+    with socket.socket() as probe:
+        probe.settimeout(20)
+        assert probe.connect_ex((outside, port)) != 0
