@@ -21,11 +21,12 @@ faults: $(READY)
 	$(BIN)/python -m pytest -m faults tests
 	$(BIN)/python tests/faults/report.py --write
 
-# Known holes in what vtune depends on, by a tool in an environment of its own.
+# Known holes in what vtune depends on, by a tool in an environment of its own. It asks PyPI, and fails where that does
+# not answer for every package.
 audit: $(READY)
 	test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit && build/audit/bin/python -m pip install -q pip-audit; }
 	$(BIN)/python -m pip freeze --exclude-editable > build/audit/requirements.txt
-	build/audit/bin/pip-audit --no-deps --disable-pip -r build/audit/requirements.txt
+	build/audit/bin/pip-audit --strict --no-deps --disable-pip -r build/audit/requirements.txt
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -21,6 +21,8 @@ WAYS = {
 }
 LAX = {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0", "STREAMLIT_SERVER_ENABLE_CORS": "false"}
 """What the environment of a user may say, for another app."""
+NO_WAY_OUT = {f"{kind}_proxy": "http://127.0.0.1:9" for kind in ("http", "https")}
+"""Streamlit asks outside for its address before it refuses a foreign origin; not in tests."""
 HANDSHAKE = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",
@@ -40,7 +42,11 @@ def port(request):
     command = [sys.executable, *(part.format(port=number) for part in WAYS[request.param])]
     lax = LAX if request.param == "vtune app" else {}
     with subprocess.Popen(
-        command, cwd=ROOT, env={**environment, **lax}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        cwd=ROOT,
+        env={**environment, **NO_WAY_OUT, **lax},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     ) as process:
         try:
             deadline = time.monotonic() + 200
@@ -93,14 +99,7 @@ def test_a_foreign_page_may_not_read_what_it_asks_for(port):
         assert answer.getheader("Access-Control-Allow-Origin") is None
 
 
-def test_other_machines_reach_nothing(port):
-    """The address of this machine in its network answers nobody."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
-        try:
-            route.connect(("192.0.2.1", 9))
-        except OSError:
-            pytest.skip("this machine is in no network")
-        outside = route.getsockname()[0]
+def test_it_listens_at_one_address_of_this_machine(port):
+    """What listens at every address would answer at this one too."""
     with socket.socket() as probe:
-        probe.settimeout(20)
-        assert probe.connect_ex((outside, port)) != 0
+        assert probe.connect_ex(("127.0.0.2", port)) != 0
