@@ -5,6 +5,7 @@ Everything here is traced for a single trial; `vtune.engine.program` batches it.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,12 +22,16 @@ CONTAINERS = (dict, list, tuple, type(None))
 
 @dataclass(frozen=True, slots=True)
 class StateLeaf:
-    """Shape and type of one array of a lane's state; typed PRNG keys are carried as their words."""
+    """Shape and type of one array of a lane's state; typed PRNG keys are carried as their words.
+
+    A weakly typed one, such as a learning rate that the state holds, widens no array of fewer bits.
+    """
 
     path: str
     shape: tuple[int, ...]
     dtype: Any
     key_impl: Any = None
+    weak: bool = False
 
     @property
     def resident(self) -> bool:
@@ -34,10 +39,10 @@ class StateLeaf:
         return resident(self.path)
 
     def to_plain(self, value: Any) -> Any:
-        """The array that is carried, strongly typed."""
+        """The array that is carried."""
         if self.key_impl is not None:
             return jax.random.key_data(value)
-        return jax.lax.convert_element_type(value, self.dtype)
+        return jnp.asarray(value) if self.weak else jax.lax.convert_element_type(value, self.dtype)
 
     def from_plain(self, value: Any) -> Any:
         """What the task gets back."""
@@ -57,7 +62,7 @@ def leaf_of(path: Any, value: Any) -> StateLeaf:
     if jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
         data = jax.random.key_data(value)
         return StateLeaf(name, data.shape, data.dtype, jax.random.key_impl(value))
-    return StateLeaf(name, jnp.shape(value), jnp.result_type(value.dtype))
+    return StateLeaf(name, jnp.shape(value), jnp.result_type(value.dtype), weak=getattr(value, "weak_type", False))
 
 
 class LaneTask:
@@ -124,6 +129,27 @@ class LaneTask:
         state, metrics = plain(result)
         self.step_names, values = _scalars("step", metrics)
         return self._checked(state), values
+
+    def settle(self, after: Sequence[Any]) -> bool:
+        """Notes which weakly typed arrays a step makes strongly typed: they are so from the first step on.
+
+        Args:
+          after: the shapes and types of what `step` returned.
+
+        Returns:
+          Whether there are any, so that the step is to be traced once more.
+        """
+        weak = [leaf.weak and shape.weak_type for leaf, shape in zip(self.leaves, after, strict=True)]
+        changed = weak != [leaf.weak for leaf in self.leaves]
+        self.leaves = tuple(
+            dataclasses.replace(leaf, weak=is_weak) for leaf, is_weak in zip(self.leaves, weak, strict=True)
+        )
+        return changed
+
+    def typed(self, leaves: Sequence[Any]) -> list[Any]:
+        """Carried arrays with the types that were settled."""
+        pairs = zip(self.leaves, leaves, strict=True)
+        return [value if leaf.weak else jax.lax.convert_element_type(value, leaf.dtype) for leaf, value in pairs]
 
     def evaluate(self, hp: Any, leaves: Sequence[Any], data: Any, trial_key: Any, step: Any) -> Any:
         """The metrics of a state as float32[len(evaluate_names)]."""

@@ -215,7 +215,14 @@ def _lower(lane: LaneTask, session: Any, data: Any, strategy: Strategy) -> Any:
         key, data = lane.trial_key(trial), lane.seen(data, row[REPLICA])
         model = rng.purpose_key(key, "model")
         done = row[START] + clock[COUNT]
-        step, (_, one) = traced_once(lambda x, t: lane.step(hp, x, data, key, model, t), leaves, row[START])
+
+        def trace_step(leaves: Any) -> Any:
+            return traced_once(lambda x, t: lane.step(hp, x, data, key, model, t), leaves, row[START])
+
+        step, (after, one) = trace_step(leaves)
+        while lane.settle(after):
+            leaves = lane.typed(leaves)
+            step, (after, one) = trace_step(leaves)
         evaluate, measured = traced_once(lambda x, t: lane.evaluate(hp, x, data, key, t), leaves, done)
 
         def accumulate(i: Any, carry: Any) -> Any:
