@@ -1,16 +1,35 @@
-"""Figures of `vtune.plots` on a page: in the theme's inks, keeping their zoom; a click on a dot opens its trial."""
+"""Figures of `vtune.plots` on a page, drawn in place: new data neither flicker nor undo a zoom.
+
+`st.plotly_chart` makes a chart anew whenever its data change, and tells nothing of ranges on parallel axes; so the page
+draws with the Plotly that the package brings, in a component of its own (`chart.js`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import plotly
 import plotly.graph_objects as go
 import streamlit as st
+import streamlit.components.v1 as files
 
 from vtune import plots
+from vtune.plots import look
 
-UNUSED = ["select2d", "lasso2d", "autoScale2d"]
+MOST = 100
+"""Trials that a box in a chart selects at most: they stand in the URL."""
+
+_LIBRARY = files.declare_component("plotly", path=str(Path(plotly.__file__).parent / "package_data"))
+_CHART = st.components.v2.component(
+    "vtune_chart",
+    html="<div class='vtune-chart' role='figure'></div><div class='vtune-told' aria-live='polite'></div>",
+    js=(Path(__file__).parent / "chart.js").read_text("utf-8"),
+    isolate_styles=False,
+)
 
 
 def show(figure: go.Figure, key: str, about: str) -> None:
@@ -18,36 +37,77 @@ def show(figure: go.Figure, key: str, about: str) -> None:
 
     Args:
       figure: made by `vtune.plots`.
-      key: of the element; the same key keeps zoom and hidden traces when new data arrive.
+      key: of the element; under the same key zoom and hidden traces outlive new data.
       about: what it shows, for those who cannot see it.
     """
     _draw(figure, key, about)
 
 
-def pick(figure: go.Figure, key: str, about: str) -> None:
-    """Shows a figure whose dots are trials; a click on one opens it, by putting its number into the URL."""
+def pick(figure: go.Figure, key: str, about: str, *, marked: Iterable[int] = ()) -> None:
+    """Shows a figure whose dots are trials; a click on one opens it, a box around some selects them, by the URL.
 
-    def opened() -> None:
-        points = st.session_state[key].selection.points
-        number = next((trial_of(point) for point in points if trial_of(point) is not None), None)
-        if number is not None:
-            st.query_params["trial"] = str(number)
-
-    _draw(figure.update_layout(dragmode="zoom"), key, about, on_select=opened, selection_mode="points")
-
-
-def trial_of(point: Any) -> int | None:
-    """The trial that a selected dot stands for, if it does.
-
-    Rows of arrays that travel as bytes come back as mappings from "0" on.
+    Args:
+      figure: made by `vtune.plots`.
+      key: of the element.
+      about: what it shows.
+      marked: trials whose dots get a ring.
     """
-    data = point.get("customdata")
-    value = data.get("0") if isinstance(data, Mapping) else data[0] if isinstance(data, list | tuple) and data else data
-    return int(value) if isinstance(value, int | float) else None
+
+    def clicked() -> None:
+        if (number := st.session_state[key].get("clicked")) is not None:
+            st.query_params["trial"] = str(int(number))
+            st.query_params.pop("trials", None)
+
+    def boxed() -> None:
+        if numbers := st.session_state[key].get("boxed"):
+            st.query_params.pop("trial", None)
+            st.query_params["trials"] = ",".join(str(int(number)) for number in numbers[:MOST])
+
+    _draw(ringed(figure, marked), key, about, picked=True, on_clicked_change=clicked, on_boxed_change=boxed)
 
 
-def _draw(figure: go.Figure, key: str, about: str, **settings: Any) -> None:
-    ground = st.context.theme.type or "light"
-    figure = plots.themed(figure, ground)
-    config = {"displaylogo": False, "modeBarButtonsToRemove": UNUSED, "displayModeBar": "hover"}
-    st.plotly_chart(figure, theme=None, key=key, config=config, alt=about, **settings)
+def ranges(figure: go.Figure, key: str, about: str, heard: Callable[[Sequence[Any]], None]) -> None:
+    """Shows parallel coordinates; `heard` gets the range of each axis (None, one or several pairs) when one changes."""
+
+    def changed() -> None:
+        if (found := st.session_state[key].get("ranges")) is not None:
+            heard(found)
+
+    _draw(figure, key, about, on_ranges_change=changed)
+
+
+def ringed(figure: go.Figure, trials: Iterable[int]) -> go.Figure:
+    """Puts a ring around the dots of some trials."""
+    wanted = sorted(set(trials))
+    for trace in list(figure.data) if wanted else ():
+        if trace.customdata is None or trace.type not in ("scatter", "scattergl"):
+            continue
+        found = np.isin(np.asarray(trace.customdata).reshape(len(trace.customdata), -1)[:, 0].astype(float), wanted)
+        if found.any():
+            figure.add_trace(
+                go.Scatter(
+                    x=np.asarray(trace.x)[found],
+                    y=np.asarray(trace.y)[found],
+                    xaxis=trace.xaxis,
+                    yaxis=trace.yaxis,
+                    mode="markers",
+                    marker={"symbol": "circle-open", "size": 17, "color": look.ORANGE, "line": {"width": 3}},
+                    hoverinfo="skip",
+                    showlegend=False,
+                )
+            )
+    return figure
+
+
+def _draw(figure: go.Figure, key: str, about: str, *, picked: bool = False, **events: Any) -> None:
+    figure = plots.themed(figure, st.context.theme.type or "light").update_layout(uirevision=_axes(figure))
+    base = st.get_option("server.baseUrlPath").strip("/")
+    source = f"{'/' + base if base else ''}/component/{_LIBRARY.name}/plotly.min.js?{plotly.__version__}"
+    head = json.dumps({"about": about, "picked": picked, "source": source})
+    _CHART(key=key, data=f'{head[:-1]}, "figure": {figure.to_json()}}}'.encode(), **events)
+
+
+def _axes(figure: go.Figure) -> str:
+    """What the axes measure: a zoom is kept while that stays the same."""
+    axes = figure.select_xaxes(), figure.select_yaxes()
+    return " ".join(f"{axis.type}:{axis.title.text}" for group in axes for axis in group)

@@ -114,7 +114,7 @@ def test_an_empty_study_says_what_comes(app, store, numbers, page):
 @pytest.mark.parametrize("study", FILLED)
 def test_filled_pages_have_charts_or_widgets(app, store, numbers, page, study):
     test = app(store, page, study=numbers[study], chart="true")
-    assert test.get("plotly_chart") or page == "manual"
+    assert test.get("bidi_component") or page == "manual"
 
 
 def test_without_a_store_the_page_says_how_to_make_one(app, tmp_path):
@@ -222,14 +222,14 @@ def test_curves_read_the_best_trials(app, store, numbers):
 @pytest.mark.parametrize("view", ["importance", "slices", "contour", "interactions", "parallel", "rank"])
 def test_every_view_of_the_hyperparameters(app, store, numbers, view):
     test = app(store, "hyperparameters", study=numbers["finished"], view=view)
-    assert test.get("plotly_chart")
+    assert test.get("bidi_component")
     assert in_url(test, "view") in (view, None)
     assert test.button_group(key="view").value == view
 
 
 def test_studies_are_compared_by_the_link(app, store, numbers):
     test = app(store, "compare", study=numbers["finished"], **{"with": f"{numbers[MARKUP]},{numbers['two']}"})
-    assert len(test.get("plotly_chart")) == 3
+    assert len(test.get("bidi_component")) == 3
     assert test.dataframe[0].value["study"].tolist() == ["finished", MARKUP, "two"]
 
 
