@@ -52,7 +52,7 @@ def geometric(first, factor, steps, last=None):
 
 
 class ASHA:
-    latest = 4096
+    latest = 16_384
 
     def __init__(self, study, min_steps, reduction, max_steps, variant):
         self.rungs = geometric(min_steps, reduction, study.steps, max_steps)
@@ -78,8 +78,7 @@ class ASHA:
                 self.promoted.add((number, trial))
         for number in set(entered.values()):
             entries = self.entries[number]
-            if len(entries[0][0]) > 1:
-                del entries[: -max(self.latest, sum(other == number for other in entered.values()))]
+            del entries[: -max(self.latest, sum(other == number for other in entered.values()))]
         if self.variant == "stopping":
             for trial, number in entered.items():
                 n = len(self.entries[number])

@@ -120,12 +120,13 @@ def test_several_objectives_are_ranked_as_the_reference_ranks_them(name, objecti
         compare(name, number, objectives)
 
 
+@pytest.mark.parametrize(("objectives", "limit"), [(1, "LATEST"), (2, "LATEST_OF_SEVERAL")])
 @pytest.mark.parametrize("name", ["asha, stopping", "asha, promoting"])
-def test_of_a_full_rung_the_latest_are_compared_where_there_are_several_objectives(name, monkeypatch):
-    monkeypatch.setattr(asha_module, "LATEST", 4)
+def test_of_a_full_rung_the_latest_are_compared(name, objectives, limit, monkeypatch):
+    monkeypatch.setattr(asha_module, limit, 4)
     monkeypatch.setattr(reference.ASHA, "latest", 4)
-    for number in range(200):
-        compare(name, number, 2)
+    for number in range(100):
+        compare(name, number, objectives)
 
 
 def test_the_copies_and_changes_of_a_population_are_those_of_the_reference():

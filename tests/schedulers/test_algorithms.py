@@ -13,6 +13,7 @@ from schedulers.driver import SPACE, Case, case, play
 
 from vtune.records import Decision
 from vtune.schedulers import ASHA, PBT, Hyperband, Median, Patience, Report, StudyInfo, SuccessiveHalving, Threshold
+from vtune.schedulers import asha as asha_module
 from vtune.space import Choice, Float, Int, Space
 
 
@@ -51,10 +52,12 @@ def test_asha_never_lets_more_go_on_at_once_than_a_rung_allows(number, reduction
     for (report, verdict), state in zip(out.reports, out.states, strict=True):
         on = set(report.trial[(verdict.action == Decision.CONTINUE) & ~report.finished].tolist())
         on |= set(verdict.recall.trial.tolist()) if len(report.trial) else set()
+        following = dict(zip(state["trial"].tolist(), state["rung"].tolist(), strict=True))
+        assert set(following) >= on
         for position, rung in enumerate(state["rungs"]):
             here = rung["trial"][known[position] :] if variant == "stopping" else rung["trial"]
             least = 1 if variant == "stopping" else 0
-            passed = [trial for trial in here.tolist() if trial in on and state["rung"][trial] == position + 1]
+            passed = [trial for trial in here.tolist() if trial in on and following[trial] == position + 1]
             new = set(rung["trial"][known[position] :].tolist()) | set(verdict.recall.trial.tolist())
             assert len(new.intersection(passed)) <= max(least, len(rung["trial"]) // reduction)
             known[position] = len(rung["trial"])
@@ -68,6 +71,21 @@ def test_a_rung_between_measurements_is_judged_at_the_next_where_it_is_not_measu
     assert verdict.action.tolist() == [Decision.CONTINUE, Decision.STOP]
     again = Report(np.arange(1), np.array([9]), np.array([9.0]), np.zeros(1, bool))
     assert asha.decide(state, again)[1].action.tolist() == [Decision.CONTINUE]
+
+
+def test_what_asha_remembers_stays_bounded_however_many_trials_there_are(monkeypatch):
+    monkeypatch.setattr(asha_module, "LATEST", 64)
+    asha = ASHA(1).for_study(StudyInfo(steps=9, trials=10**6, eval_every=9))
+    state, rng, sizes = asha.init(), np.random.default_rng(0), []
+    for number in range(100):
+        trial = np.arange(16 * number, 16 * number + 16)
+        for step in (1, 3, 9):
+            n = len(trial)
+            report = Report(trial, np.full(n, step), rng.random(n), np.full(n, step == 9))
+            state, verdict = asha.decide(state, report)
+            trial = trial[verdict.action == Decision.CONTINUE]
+        sizes.append(sum(array.nbytes for rung in state["rungs"] for array in rung.values()) + state["trial"].nbytes)
+    assert max(sizes[40:]) < 1.1 * sizes[40]
 
 
 def test_hyperband_has_the_brackets_of_the_paper():

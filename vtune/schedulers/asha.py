@@ -13,11 +13,12 @@ from vtune.schedulers.base import StudyScheduler, register
 from vtune.schedulers.ranking import comparable, leaders
 from vtune.schedulers.report import Recall, Report, Verdict
 from vtune.schedulers.rungs import geometric, trained_share
-from vtune.schedulers.state import grown, room
 
 VARIANTS = ("stopping", "promoting")
-LATEST = 4096
-"""Trials of a rung that are compared where there are several objectives, whose fronts take long to find."""
+LATEST = 16_384
+"""Trials of a rung that are compared: what is remembered, and written with every chunk, stays bounded."""
+LATEST_OF_SEVERAL = 4096
+"""The same where there are several objectives, whose fronts take long to find."""
 
 
 @register
@@ -26,8 +27,9 @@ class ASHA(StudyScheduler):
     """Compares trials at steps that grow by a factor, and lets the best go on without waiting for the others.
 
     At a rung, the scores that were measured there so far are ranked, those of this report included. A trial that
-    diverges counts as the worst of the next rung. Several objectives are ranked by fronts and crowding distance, among
-    the latest 4,096 trials of a rung, or all of this report if they are more.
+    diverges counts as the worst of the next rung. Several objectives are ranked by fronts and crowding distance. Of a
+    rung with many trials the latest 16,384 are compared (4,096 with several objectives), or all of this report if they
+    are more.
 
     - "stopping" ends a trial that is not among the best 1/reduction of its rung (of a rung of fewer trials: not the
       best) and never thinks better of it. No state is ever parked.
@@ -83,14 +85,15 @@ class ASHA(StudyScheduler):
     def init(self) -> dict[str, Any]:
         width = len(self.study.objectives)
         rung = {"trial": np.empty(0, np.int64), "score": np.empty((0, width)), "promoted": np.empty(0, bool)}
-        return {"rung": np.empty(0, np.int16), "rungs": [dict(rung) for _ in self.marks()], "completed": 0}
+        known = {"trial": np.empty(0, np.int64), "rung": np.empty(0, np.int16)}
+        return {**known, "rungs": [dict(rung) for _ in self.marks()], "completed": 0}
 
     def decide(self, state: dict[str, Any], report: Report) -> tuple[dict[str, Any], Verdict]:
         scores = comparable(report.score)
         finite = np.isfinite(scores[:, 0])
-        following = grown(state["rung"], room(report.trial), 0)
-        entered = self._entered(following[report.trial], report.step, report.finished & ~finite)
-        following[report.trial] = np.where(entered >= 0, entered + 1, following[report.trial])
+        following = _following(state, report.trial)
+        entered = self._entered(following, report.step, report.finished & ~finite)
+        following = np.where(entered >= 0, entered + 1, following)
         action = np.full(len(report.trial), Decision.CONTINUE, dtype=np.int8)
         rungs = list(state["rungs"])
         recalled = []
@@ -111,7 +114,8 @@ class ASHA(StudyScheduler):
         if not len(report.trial) and not completed:
             recalled = _last_resort(rungs)
         recall = Recall.of(np.concatenate(recalled)) if recalled else None
-        return {"rung": following, "rungs": rungs, "completed": completed}, Verdict.of(action, recall=recall)
+        known = _known(state, report.trial, following, ~report.finished & (action != Decision.STOP))
+        return {**known, "rungs": rungs, "completed": completed}, Verdict.of(action, recall=recall)
 
     def _entered(self, following: np.ndarray, step: np.ndarray, diverged: np.ndarray) -> np.ndarray:
         """The rung at which each trial is compared now, -1 for none."""
@@ -121,10 +125,27 @@ class ASHA(StudyScheduler):
         return np.where(passed > following, passed - 1, np.where(fails, following, -1))
 
 
+def _following(state: dict[str, Any], trial: np.ndarray) -> np.ndarray:
+    """The rung that each trial [n] comes to next; 0 for those that were at none yet."""
+    known, rung = state["trial"], state["rung"]
+    place = np.searchsorted(known, trial)
+    there = np.append(known, -1)[place] == trial
+    return np.where(there, np.append(rung, 0)[place], 0)
+
+
+def _known(state: dict[str, Any], trial: np.ndarray, following: np.ndarray, on: np.ndarray) -> dict[str, np.ndarray]:
+    """The rungs that trials come to next, without those trials of a report that do not go on."""
+    others = ~np.isin(state["trial"], trial)
+    trials = np.concatenate([state["trial"][others], trial[on]])
+    rungs = np.concatenate([state["rung"][others], following[on].astype(np.int16)])
+    order = np.argsort(trials)
+    return {"trial": trials[order], "rung": rungs[order]}
+
+
 def _joined(rung: dict[str, Any], trial: np.ndarray, score: np.ndarray, finished: np.ndarray) -> dict[str, Any]:
     """A rung with more trials; one that is finished cannot be promoted."""
-    several = score.shape[1] > 1
-    since = max(0, len(rung["trial"]) + len(trial) - max(LATEST, len(trial))) if several else 0
+    latest = LATEST if score.shape[1] == 1 else LATEST_OF_SEVERAL
+    since = max(0, len(rung["trial"]) + len(trial) - max(latest, len(trial)))
     return {
         "trial": np.concatenate([rung["trial"][since:], trial]),
         "score": np.concatenate([rung["score"][since:], score]),
