@@ -19,7 +19,7 @@ from vtune.schedulers import PBT
 def test_a_difference_is_named(tmp_path, monkeypatch, scheduler, after):
     kept = {"store": tmp_path / "s.db", "name": "x", "resume": True, "scheduler": scheduler}
     monkeypatch.setattr("vtune.snapshots.Snapshots.begin", lambda *ignored: None)
-    monkeypatch.setattr("vtune.executors.local.SLICE_SECONDS", 0.0)
+    monkeypatch.setattr("vtune.executors.advancing.SLICE_SECONDS", 0.0)
     interrupted(monkeypatch, after, **kept)
     half = vtune.load(tmp_path / "s.db", "x")
     frame, rows = half.frame(), half.curves()

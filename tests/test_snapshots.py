@@ -135,7 +135,7 @@ def trained(monkeypatch):
 def test_a_resumed_study_trains_less_again_and_ends_the_same(tmp_path, monkeypatch, name):
     kept = {"store": tmp_path / "s.db", "name": "x", "resume": True, "scheduler": SCHEDULERS[name]}
     monkeypatch.setattr(vtune.study, "Snapshots", functools.partial(Snapshots, seconds=0))
-    monkeypatch.setattr("vtune.executors.local.SLICE_SECONDS", 0.0)
+    monkeypatch.setattr("vtune.executors.advancing.SLICE_SECONDS", 0.0)
     interrupted(monkeypatch, 13, **kept)
     half = vtune.load(tmp_path / "s.db", "x")
     told = [event.detail for event in half._reader.events(1) if event.kind == "snapshot"]

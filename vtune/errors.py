@@ -62,5 +62,9 @@ class ResultError(VtuneError, LookupError):
     """A result that is not there: no trial complete, parameters not kept, several objectives and no single best."""
 
 
+class WorkerError(VtuneError, RuntimeError):
+    """Workers of a cluster that die wherever the same trials are trained, or that do not fit together."""
+
+
 class PackageError(VtuneError, ImportError):
     """An optional package that is not installed."""

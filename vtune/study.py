@@ -14,18 +14,17 @@ from typing import Any
 import jax
 import numpy as np
 
-from vtune import proposers, schedulers
+from vtune import executors, proposers, schedulers
 from vtune.blame import traced_with
 from vtune.cache import enable_compilation_cache
 from vtune.calibration import learn
-from vtune.engine.buckets import Buckets, Forecast, asked_for
-from vtune.engine.devices import default_threads, devices_of
-from vtune.engine.sharding import place
+from vtune.engine.buckets import asked_for
 from vtune.engine.solo import train_alone
 from vtune.engine.strategy import Strategy
 from vtune.errors import ArgumentError, ConfigError, Interrupted, ResultError
+from vtune.executors.job import Job, Prospect
 from vtune.executors.local import LocalExecutor
-from vtune.executors.prepared import Wanted, prepared
+from vtune.executors.prepared import Wanted
 from vtune.explain import explanation
 from vtune.hyper import PlainHP
 from vtune.interrupts import Interrupts
@@ -92,6 +91,7 @@ class Study(SavedStudy):
         strategy: str | Strategy = "auto",
         threads: int | str = "auto",
         devices: int | str = "auto",
+        executor: Any = "local",
         pack: bool | str | Iterable[str] = "auto",
         buckets: str | Mapping[str, Sequence[int]] | None = "auto",
         folds: int = 1,
@@ -128,8 +128,14 @@ class Study(SavedStudy):
         self._earlier = teach(self._proposer, space, self.settings, warm_start)
         self._scheduler = schedulers.prepared(schedulers.make(scheduler), study_info(self.settings, space))
         self._clock = clock(self._run, self.settings.steps, schedulers.marks(self._scheduler))
-        self._threads = default_threads() if threads == "auto" else whole("threads", threads, 1)
-        self._wanted = Wanted(lanes, block, strategy, pack, buckets, devices_of(devices))
+        self._machines = executors.make(executor)
+        threads = self._machines.threads() if threads == "auto" else whole("threads", threads, 1)
+        self._wanted = Wanted(lanes, block, strategy, pack, buckets, self._machines.devices(devices))
+        self._job = Job(
+            self.task, space, self._run, self.settings.seed, self.settings.rng, self.settings.folds,
+            self.settings.seeds, free=self._scheduler is None and not getattr(self._proposer, "learns", True),
+            clock=self._clock, wanted=self._wanted, threads=threads, cache=cache,
+        )  # fmt: skip
         asked_for(pack, buckets, space)
         self._progress = progress
         self._cache = cache
@@ -186,6 +192,7 @@ class Study(SavedStudy):
         if record.state == "complete":
             return self
         enable_compilation_cache(self._cache)
+        self._machines.connect()
         objective = self.settings.objectives[0]
         with (
             Interrupts() as interrupts,
@@ -323,32 +330,18 @@ class Study(SavedStudy):
         display.say("tracing program 1")
         choices = dict(self.record.choices)
         first = self._given_space.fill([self._first_config()])[0]
-        data = place(self.task.data, self._wanted.devices)
-
-        def make(strategy: Strategy, blocks: int, division: Forecast | None, buckets: Buckets) -> LocalExecutor:
-            return LocalExecutor(
-                self.task, self._given_space, data=data, run=self._run, strategy=strategy, blocks=blocks,
-                threads=self._threads, seed=self.settings.seed, rng_name=self.settings.rng,
-                buckets=buckets, division=division, folds=self.settings.folds, seeds=self.settings.seeds,
-                free=self._scheduler is None and not getattr(self._proposer, "learns", True),
-                clock=self._clock, status=display.say, waiting=interrupts.check,
-            )  # fmt: skip
-
         if "block" in choices:
             choices = dict(lanes_now(self._reader, self.record))
             self._standing = standing(
                 self._reader, self.record, self._given_space, self.settings, self._snapshot_folder
             )
-            strategy = Strategy(choices["block"], choices["kind"], choices["convolutions"], self._wanted.devices)
-            self._executor = make(strategy, choices["blocks"], None, Buckets.from_json(choices["buckets"]))
+            self._executor = self._machines.again(self._job, choices, display.say, interrupts.check)
             for exemplar in self._standing.programs or [first]:
                 self._executor.planner.extend(exemplar)
         else:
+            prospect = Prospect(self.settings, first, self._sample, schedulers.share(self._scheduler))
             with traced_with(first):
-                self._executor = prepared(
-                    make, self._wanted, task=self.task, space=self._given_space, data=data, settings=self.settings,
-                    exemplar=first, threads=self._threads, sample=self._sample, share=schedulers.share(self._scheduler),
-                )  # fmt: skip
+                self._executor = self._machines.begin(self._job, prospect, display.say, interrupts.check)
         return self._executor
 
     def _sample(self, n: int) -> list[Config]:
@@ -384,7 +377,8 @@ class Study(SavedStudy):
             "convolutions": executor.strategy.convolutions,
             "blocks": executor.blocks,
             "buckets": executor.buckets.to_json(),
-            "threads": self._threads,
+            "threads": executor.threads,
+            "executor": self._machines.name,
             "jax": jax.__version__,
             "backend": jax.default_backend(),
             "machine": platform.machine(),
@@ -450,7 +444,7 @@ class Study(SavedStudy):
 
     def _explanation(self, executor: LocalExecutor, tally: Tally) -> Explanation:
         found = explanation(
-            executor, self._given_space, tally, time.perf_counter() - self._begun, self._threads,
+            executor, self._given_space, tally, time.perf_counter() - self._begun, executor.threads,
             self.settings.seed,
         )  # fmt: skip
         return dataclasses.replace(found, reruns=self._reruns, remarks=self._remarks(tally))

@@ -30,6 +30,7 @@ def tune(
     strategy: str | Strategy = "auto",
     threads: int | str = "auto",
     devices: int | str = "auto",
+    executor: Any = "local",
     pack: bool | str | Iterable[str] = "auto",
     buckets: str | Mapping[str, Sequence[int]] | None = "auto",
     folds: int = 1,
@@ -69,6 +70,8 @@ def tune(
       strategy: "vmap" (lanes step together), "map" (one after another), "host" (stepped by Python), or "auto".
       threads: host threads that drive blocks; on a CPU one a core.
       devices: how many of the devices of this process share the lanes of a block; all of them with "auto".
+      executor: "local" trains in this process, "ray" on the workers of a Ray cluster; or a `vtune.executors.Ray(...)`
+        that says how many and what each has.
       pack: what packed modules (`vtune.nn`, `vtune.optim`) trace: True or "auto" for all, False for nothing (a program
         for each structure), or names of hyperparameters.
       buckets: ranges of packed sizes, each a program padded to its largest value: {"width": (32, 128)}; None for one
@@ -111,8 +114,8 @@ def tune(
     study = Study(
         task, space, metric=metric, mode=mode, trials=trials, steps=steps, epochs=epochs, examples=examples,
         eval_every=eval_every, proposer=proposer, scheduler=scheduler, lanes=lanes, block=block, strategy=strategy,
-        threads=threads, devices=devices, pack=pack, buckets=buckets, folds=folds, seeds=seeds, rerun=rerun,
-        constraint=constraint, seed=seed, rng=rng, keep=keep, enqueue=enqueue, warm_start=warm_start, store=store,
-        name=name, resume=resume, progress=progress, cache=cache,
+        threads=threads, devices=devices, executor=executor, pack=pack, buckets=buckets, folds=folds, seeds=seeds,
+        rerun=rerun, constraint=constraint, seed=seed, rng=rng, keep=keep, enqueue=enqueue, warm_start=warm_start,
+        store=store, name=name, resume=resume, progress=progress, cache=cache,
     )  # fmt: skip
     return study.run()

@@ -104,10 +104,10 @@ def test_another_block_width_agrees_within_tolerance(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_chunk_lengths_do_not_matter(name, monkeypatch):
-    from vtune.executors import local
+    from vtune.executors import advancing
 
-    monkeypatch.setattr(local, "FIRST_STEPS", 3)
-    monkeypatch.setattr(local, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(advancing, "FIRST_STEPS", 3)
+    monkeypatch.setattr(advancing, "CHUNK_SECONDS", 0.0)
     make, _ = CASES[name]
     stepped = vtune.tune(make(), SPACE, trials=24, block=8, **OPTIONS)
     np.testing.assert_array_equal(stepped.curves().to_numpy(), study_of(name).curves().to_numpy())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
@@ -57,7 +57,7 @@ def as_here(function: Callable[[], T]) -> Callable[[], T]:
     ...     pool.submit(look).result()
     'highest'
     """
-    settings = {name: getattr(jax.config, f"jax_{name}") for name in _SETTINGS}
+    settings = settings_here()
 
     def run() -> T:
         with contextlib.ExitStack() as stack:
@@ -66,6 +66,17 @@ def as_here(function: Callable[[], T]) -> Callable[[], T]:
             return function()
 
     return run
+
+
+def settings_here() -> dict[str, Any]:
+    """The JAX settings of this thread that change what is traced, by name."""
+    return {name: getattr(jax.config, f"jax_{name}") for name in _SETTINGS}
+
+
+def use_settings(settings: Mapping[str, Any]) -> None:
+    """Has this whole process trace under the settings of another."""
+    for name, value in settings.items():
+        jax.config.update(f"jax_{name}", value)
 
 
 class Workers:

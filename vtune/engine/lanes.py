@@ -15,13 +15,9 @@ import numpy as np
 
 from vtune.engine.columns import joined
 from vtune.engine.program import DUE, FRESH, START, Program
+from vtune.engine.roster import NEVER, Roster
 from vtune.engine.sharding import LANES, place
-from vtune.tasks.budget import Length, next_mark
-
-IDLE = -1
-"""The trial id of a lane that has none."""
-NEVER = 2**62
-"""A step that no trial comes to."""
+from vtune.tasks.budget import Length
 
 State = list[np.ndarray]
 """A trial outside of its lanes: the arrays of its state, `[replicas, ...]`."""
@@ -104,10 +100,8 @@ class Point:
     sums: np.ndarray | None
 
 
-class Block:
+class Block(Roster):
     """The lanes of one executable: one state `[lanes, ...]` on the device, and who sits where.
-
-    The replicas of a trial sit in one block and come and go together, so that they are always at the same step.
 
     Args:
       program: the compiled program that trains the lanes.
@@ -118,43 +112,13 @@ class Block:
 
     def __init__(self, program: Program, words: Any, data: Any, replicas: int = 1):
         lanes = program.traced.strategy.block
+        super().__init__(lanes, replicas)
         self.program = program
-        self.replicas = replicas
-        self.trial = np.full(lanes, IDLE, np.int64)
-        self.replica = np.zeros(lanes, np.int64)
-        self._keys = np.zeros(lanes, np.int64)
-        self.done = np.zeros(lanes, np.int64)
-        self.steps = np.ones(lanes, np.int64)
-        self._every = np.ones(lanes)
-        self._stop = np.full(lanes, NEVER, np.int64)
-        self._also: list[tuple[int, ...]] = [()] * lanes
-        self._fresh = np.zeros(lanes, bool)
         self._words = words
         self._data = data
         self._host = joined(program.traced.layout.encode([program.traced.exemplar] * lanes))
         self._columns = self._placed(self._host)
         self._state = program.empty_state()
-
-    @property
-    def live(self) -> np.ndarray:
-        """Which lanes hold a trial, bool[lanes]."""
-        return self.trial != IDLE
-
-    @property
-    def room(self) -> int:
-        """How many more trials fit in."""
-        return int((~self.live).sum()) // self.replicas
-
-    @property
-    def ending(self) -> int:
-        """How many trials will have done all their steps at their next measurement."""
-        return int(((self._marks() >= self.steps) & self.live).sum()) // self.replicas
-
-    def lanes_of(self, trials: Any) -> np.ndarray:
-        """The lanes of trials that sit here, int64[n, replicas], by trial and replica."""
-        rows = [np.flatnonzero(self.trial == trial) for trial in np.asarray(trials).tolist()]
-        lanes = np.array(rows, np.int64).reshape(len(rows), self.replicas)
-        return np.take_along_axis(lanes, np.argsort(self.replica[lanes], axis=1), axis=1)
 
     def admit(self, entries: Sequence[Entry]) -> np.ndarray:
         """Seats trials in idle lanes; the states of those that begin are made at the beginning of the next chunk.
@@ -165,11 +129,8 @@ class Block:
         Returns:
           Where they sit, int64[n, replicas].
         """
-        free = np.flatnonzero(~self.live)[: len(entries) * self.replicas]
-        lanes = free.reshape(len(entries), self.replicas)
-        self._seat(lanes, entries)
+        lanes = super().admit(entries)
         begins = np.array([entry.state is None for entry in entries], bool)
-        self._fresh[lanes[begins]] = True
         back = [entry for entry in entries if entry.state is not None]
         if back:
             self._put(lanes[~begins].ravel(), back)
@@ -177,30 +138,14 @@ class Block:
         return lanes
 
     def _seat(self, lanes: np.ndarray, entries: Sequence[Entry]) -> None:
-        flat = lanes.ravel()
-        self._encode(flat, [entry.config for entry in entries])
-        self.trial[flat] = np.repeat([entry.trial for entry in entries], self.replicas)
-        self.replica[flat] = np.repeat([entry.first for entry in entries], self.replicas)
-        self.replica[flat] += np.tile(np.arange(self.replicas), len(entries))
-        self._keys[flat] = np.repeat([e.trial if e.keys is None else e.keys for e in entries], self.replicas)
-        self.done[flat] = np.repeat([entry.done for entry in entries], self.replicas)
-        self.steps[flat] = np.repeat([entry.length.steps for entry in entries], self.replicas)
-        self._every[flat] = np.repeat([entry.length.every for entry in entries], self.replicas)
-        self._stop[flat] = np.repeat([entry.stop for entry in entries], self.replicas)
-        for row, entry in zip(lanes.tolist(), entries, strict=True):
-            for lane in row:
-                self._also[lane] = entry.length.also
-        self._fresh[flat] = False
+        self._encode(lanes.ravel(), [entry.config for entry in entries])
+        super()._seat(lanes, entries)
 
     def _encode(self, lanes: np.ndarray, configs: Sequence[Mapping[str, Any]]) -> None:
         new = joined(self.program.traced.layout.encode([config for config in configs for _ in range(self.replicas)]))
         for dtype, rows in new.items():
             self._host[dtype][lanes] = rows
         self._columns = self._placed(self._host)
-
-    def retire(self, lanes: np.ndarray) -> None:
-        """Empties lanes: their trials have ended."""
-        self.trial[lanes] = IDLE
 
     def states(self, trials: Any) -> list[State]:
         """Copies of the states of trials that sit here, taken before the buffers are donated to the next chunk."""
@@ -292,17 +237,6 @@ class Block:
     def _placed(self, tree: Any) -> Any:
         return place(tree, self.program.traced.strategy.devices, LANES)
 
-    def until_measurement(self) -> int:
-        """Steps until the first of the live lanes is due, or is to stop."""
-        return int((np.minimum(self._marks(), self._stop) - self.done)[self.live].min())
-
-    def _marks(self) -> np.ndarray:
-        regular = next_mark(self.done, self.steps, self._every)
-        if not any(self._also):
-            return regular
-        pairs = zip(self._also, self.done.tolist(), regular.tolist(), strict=True)
-        return np.array([min([next_one, *(m for m in also if m > done)]) for also, done, next_one in pairs], np.int64)
-
     def advance(self, steps: int) -> Chunk:
         """Trains every lane for `steps` steps and measures those that are then due.
 
@@ -316,8 +250,7 @@ class Block:
         rows = [self._keys, self.replica, self.done, self._fresh, due, live]
         table = np.stack(rows).astype(np.uint32)
         values, finite = self._call(table, steps, bool(due.any()))
-        self._fresh[:] = False
-        self.done = after
+        self.pass_steps(steps)
         lanes = np.flatnonzero(due)
         seconds = time.perf_counter() - started
         self.program.step_seconds = seconds / steps

@@ -21,9 +21,10 @@ from vtune.engine.lane import LaneTask
 from vtune.engine.lanes import Block, Chunk, Entry, Point, State
 from vtune.engine.parking import Parking
 from vtune.engine.planner import UNPLACED
-from vtune.engine.program import trace
+from vtune.engine.program import Program, Traced, trace
 from vtune.engine.strategy import Strategy
 from vtune.errors import SchedulerError
+from vtune.executors.advancing import FIRST_STEPS, advanced
 from vtune.executors.arrangement import Arrangement
 from vtune.executors.memory import Shrunk, out_of_memory, shrunk
 from vtune.executors.messages import Copy, Work
@@ -34,14 +35,8 @@ from vtune.executors.workshop import LEAD, Workshop
 from vtune.tasks.base import Run
 from vtune.tasks.budget import Clock, Length, length
 
-CHUNK_SECONDS = 0.5
-"""How long a device call may last: Ctrl-C and the display wait for it."""
-SLICE_SECONDS = 0.15
-"""How long a tick lasts where nothing depends on the order in which trials are measured."""
 ENDLESS = Length(2**31, 2.0**31)
 """Of trials that are only timed."""
-FIRST_STEPS = 16
-"""Steps of a program's first chunk, whose time sets the length of the next."""
 
 
 class LocalExecutor:
@@ -123,6 +118,11 @@ class LocalExecutor:
         return float(1 - self._work[0] / self._work[1]) if self._work[1] else None
 
     @property
+    def threads(self) -> int:
+        """Host threads that drive blocks."""
+        return self._workers.threads
+
+    @property
     def lanes(self) -> int:
         """Replicas of trials that can be trained side by side."""
         return self.blocks * self.strategy.block
@@ -181,28 +181,13 @@ class LocalExecutor:
     def _advance_all(self, pools: Sequence[Pool]) -> list[tuple[int, Chunk]]:
         self._halted.clear()
         try:
-            done = self._workers.run([functools.partial(self._advance, pool) for pool in pools], self._waiting)
+            jobs = [functools.partial(advanced, pool.block, self.free, self._halted) for pool in pools]
+            done = self._workers.run(jobs, self._waiting)
         except BaseException:
             self._halted.set()
             self._workers.join()
             raise
         return [(pool.program, chunk) for pool, chunks in zip(pools, done, strict=True) for chunk in chunks]
-
-    def _advance(self, pool: Pool) -> list[Chunk]:
-        """Trains a block until it measures; without order, for a while or until a trial has ended."""
-        seconds = SLICE_SECONDS if self.free else CHUNK_SECONDS
-        started, chunks = time.perf_counter(), []
-        while not self._halted.is_set():
-            step = pool.block.program.step_seconds
-            most = FIRST_STEPS if step is None else max(1, int(seconds / max(step, 1e-9)))
-            rest = pool.block.until_measurement()
-            chunks.append(pool.block.advance(min(rest, most)))
-            measured = rest <= most
-            if self.free:
-                measured = bool((chunks[-1].share >= 1).any()) or time.perf_counter() - started >= seconds
-            if measured:
-                break
-        return chunks
 
     def seconds_a_lane_step(self, config: Mapping[str, Any], least_seconds: float = 0.2) -> float:
         """Runs full blocks side by side for a moment, with trials that are thrown away, and times them.
@@ -292,7 +277,7 @@ class LocalExecutor:
         found: dict[int, State] = {}
         for pool in self._working:
             mine = [trial for trial in dict.fromkeys(trials) if trial in pool]
-            found.update(zip(mine, pool.block.states(mine), strict=True))
+            found.update(zip(mine, pool.states(mine), strict=True))
         return [found[trial] if trial in found else self._paused.state(trial) for trial in trials]
 
     @property
@@ -335,7 +320,7 @@ class LocalExecutor:
         self._workshop.compile(arrangement.ready)
         for number, place in enumerate(arrangement.pools):
             if place is not None:
-                self._pools[number] = pool = Pool(number, place[0], self._block(place[0]))
+                self._pools[number] = pool = self._pool(number, place[0])
                 pool.fill(deque(entries[trial] for trial in place[1]))
         for program, waiting in arrangement.queues.items():
             self._queues[program].extend(entries[trial] for trial in waiting)
@@ -369,14 +354,22 @@ class LocalExecutor:
         return self.strategy.block // self.replicas
 
     def _new_workshop(self) -> Workshop:
-        strategy = self.strategy
+        strategy = self._tracing
 
-        def specialise(config: Mapping[str, Any]) -> Any:
+        def specialise(config: Mapping[str, Any]) -> Traced:
             packing = self.buckets.packing(config)
             with traced_with(config):
                 return trace(self._task, self._space, config, self._data, strategy, self._rng_name, packing, self.folds)
 
-        return Workshop(specialise, self._workers, self._status, self._waiting, self.free)
+        return Workshop(specialise, self._compiled, self._workers, self._status, self._waiting, self.free)
+
+    @property
+    def _tracing(self) -> Strategy:
+        """How programs are traced here."""
+        return self.strategy
+
+    def _compiled(self, traced: Traced) -> Program:
+        return traced.compile()
 
     def _new_queues(self) -> Queues:
         return Queues(lambda configs: self._workshop.place(configs), by_length=self._run.unit != "steps")
@@ -387,6 +380,9 @@ class LocalExecutor:
             return Place(program, None, entry)
         pool = next(pool for pool in self._working if trial in pool)
         return Place(pool.program, pool, pool.now(trial))
+
+    def _pool(self, number: int, program: int) -> Pool:
+        return Pool(number, program, self._block(program))
 
     def _block(self, program: int) -> Block:
         return Block(self.planner.compiled[program], self._words, self._data, self.replicas)
@@ -405,7 +401,7 @@ class LocalExecutor:
         self._begin_next(opened)
         self._workshop.compile(sorted(set(opened.values())))
         for number, program in opened.items():
-            self._pools[number] = pool = Pool(number, program, self._block(program))
+            self._pools[number] = pool = self._pool(number, program)
             seats += self._fill(pool)
         return seats
 
@@ -470,18 +466,21 @@ class LocalExecutor:
     def _shrink(self, error: Exception) -> Shrunk:
         """Gives up a block, or at last half of the block width, and queues the trials that sat there again."""
         found = shrunk(self.blocks, self.strategy.block, self.strategy.multiple_of(self.replicas), self._shrinks, error)
+        self._go_on_with(found, found.blocks)
+        return found
+
+    def _go_on_with(self, found: Shrunk, blocks: int) -> None:
         self._shrinks += 1
         for pool in self._working:
             self._serve(pool.program, pool.seated, -1)
         seated = sorted((entry for pool in self._working for entry in pool.seated), key=lambda entry: entry.trial)
         self._queues.begin_again(seated)
-        self._pools = [None] * found.blocks
-        self.blocks = found.blocks
+        self._pools = [None] * blocks
+        self.blocks = blocks
         if found.block != self.strategy.block:
             self._narrow(found.block)
         self._queues.place_again()
         self._status(found.message)
-        return found
 
     def _narrow(self, block: int) -> None:
         """Makes all programs anew for narrower blocks."""

@@ -27,9 +27,13 @@ class Shrunk:
     message: str
 
 
+class WorkerMemoryFull(RuntimeError):
+    """The device of a worker has no memory left."""
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that the device has no memory left."""
-    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+    return isinstance(error, WorkerMemoryFull) or isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
 
 
 def shrunk(blocks: int, block: int, multiple: int, before: int, error: Exception) -> Shrunk:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vtune.engine.lanes import Block, Entry, Point
+from vtune.engine.lanes import Block, Entry, Point, State
 from vtune.tasks.budget import next_mark
 
 WORTH_YIELDING = 2
@@ -91,6 +91,10 @@ class Pool:
         """Steps that the trials which sit here have done, in the order of their lanes."""
         live = self.block.live
         return dict(zip(self.block.trial[live].tolist(), self.block.done[live].tolist(), strict=True))
+
+    def states(self, trials: Sequence[int]) -> list[State]:
+        """Copies of the states of trials that sit here."""
+        return self.block.states(trials)
 
     def points(self, then: Mapping[int, int] | None) -> list[Point]:
         """Where trials are; none if one was measured after it had done the steps of `then` (0 if it is not there)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -22,6 +23,7 @@ class Workshop:
 
     Args:
       specialise: traces the program that serves a filled config.
+      compiled: compiles a traced program.
       workers: threads on which several programs are compiled side by side while nothing trains.
       status: told what is going on, in a few words.
       waiting: called several times a second while programs are waited for; may raise to give up.
@@ -31,12 +33,14 @@ class Workshop:
     def __init__(
         self,
         specialise: Callable[[Mapping[str, Any]], Traced],
+        compiled: Callable[[Traced], Program],
         workers: Workers,
         status: Callable[[str], None],
         waiting: Callable[[], None],
         free: bool = False,
     ):
         self.planner = Planner(specialise)
+        self._compiled = compiled
         self._workers = workers
         self._status = status
         self._waiting = waiting
@@ -66,7 +70,7 @@ class Workshop:
 
         def make() -> tuple[Traced, Program]:
             traced = self.planner.specialise(config) if known is None else known
-            return traced, traced.compile()
+            return traced, self._compiled(traced)
 
         self._making = (self._background.submit(as_here(make)), -1 if number is None else number, tick + LEAD)
 
@@ -122,7 +126,7 @@ class Workshop:
         known = len(self.planner.traced)
         self._status(f"compiling {', '.join(str(number + 1) for number in missing)} of {known}")
         made: list[Program] = self._workers.run(
-            [self.planner.traced[number].compile for number in missing], self._waiting
+            [functools.partial(self._compiled, self.planner.traced[number]) for number in missing], self._waiting
         )
         self.planner.compiled.update(zip(missing, made, strict=True))
 
