@@ -115,12 +115,12 @@ def label_facts(loss: Any, sets: dict[str, Any], prepared: bool) -> LabelFacts:
     Args:
       loss: name of the loss, or a function, which is not checked.
       sets: data sets by name.
-      prepared: whether `prepare` may change labels before the loss sees them.
+      prepared: whether `prepare` may change or make labels before the loss sees them.
 
     Raises:
       TaskError: naming the data set and the label.
     """
-    if isinstance(loss, str):
+    if isinstance(loss, str) and not prepared:
         for each in sets.values():
             batches.labels(each)
     if prepared or not all(map(batches.has_labels, sets.values())):
