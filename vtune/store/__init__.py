@@ -1,5 +1,6 @@
 """What is kept on disk: studies, trials, measurements and events, written by one writer and read by anyone."""
 
+from vtune.store.mirror import Mirror
 from vtune.store.queue import Queue
 from vtune.store.reader import Reader, open_reader
 from vtune.store.records import Commit, Event, Measurements, NewTrial, StudyRecord, TrialUpdates
@@ -9,6 +10,7 @@ __all__ = [
     "Commit",
     "Event",
     "Measurements",
+    "Mirror",
     "NewTrial",
     "Queue",
     "Reader",
