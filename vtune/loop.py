@@ -189,6 +189,8 @@ class Loop:
         for shrunk in work.shrunk:
             self._standing = None
             self._note("out of memory", blocks=shrunk.blocks, block=shrunk.block, message=shrunk.message)
+        for kind, detail in work.news:
+            self._note(kind, **detail)
         return work
 
     def _bring_back(self) -> None:
@@ -301,7 +303,7 @@ class Loop:
         ends = ends_of(rows, verdict, diverged, complete, paused, idle)
         self._keep([trial for trial, state in ends.items() if state == TrialState.COMPLETE])
         self._asker.wait()
-        self._tell(ends)
+        self._tell(ends, self._judge.passed(rows, verdict, ends) if self._asker.follows else [])
         failure = self._take_answer()
         copies = self._copies(rows, verdict)
         updates = self._updates(work.seats, ends, rows, verdict)
@@ -362,21 +364,21 @@ class Loop:
     def _fill(self, config: Config) -> Config:
         return self._space.fill([config])[0]
 
-    def _tell(self, ends: Mapping[int, TrialState]) -> None:
-        if not ends:
+    def _tell(self, ends: Mapping[int, TrialState], passed: Sequence[int]) -> None:
+        """Tells how trials ended, and how those stand that go on from a step at which others were stopped."""
+        rows = [self._live[trial] for trial in [*ends, *passed]]
+        if not rows:
             return
-        rows = [self._live[trial] for trial in ends]
         scores = np.array([live.stands_for for live in rows]) * self._signs
-        scores[[state == TrialState.DIVERGED for state in ends.values()]] = np.nan
-        steps = np.array([self._steps(live) for live in rows])
+        scores[[place for place, state in enumerate(ends.values()) if state == TrialState.DIVERGED]] = np.nan
+        complete = [state == TrialState.COMPLETE for state in ends.values()] + [False] * len(passed)
+        shares = [1.0 if whole else self._share(live) for live, whole in zip(rows, complete, strict=True)]
         scores = scores[:, 0] if scores.shape[1] == 1 else scores
         excess = np.array([live.excess for live in rows]) if self._bounded else None
-        self._asker.tell([live.config for live in rows], scores, steps, excess)
+        self._asker.tell([live.config for live in rows], scores, self._judge.steps(np.array(shares)), excess)
 
-    def _steps(self, live: Live) -> int:
-        """Steps done by a trial, on the one clock of all: trials of different lengths are told by their shares."""
-        whole = self._executor.length(self._fill(live.config)).steps
-        return round(live.step / whole * self._settings.steps)
+    def _share(self, live: Live) -> float:
+        return live.step / self._executor.length(self._fill(live.config)).steps
 
     def _updates(
         self, seats: Sequence[Seat], ends: Mapping[int, TrialState], rows: Measured, verdict: Verdict

@@ -55,6 +55,11 @@ class Roster:
         """How many trials will have done all their steps at their next measurement."""
         return int(((self._marks() >= self.steps) & self.live).sum()) // self.replicas
 
+    @property
+    def stopped(self) -> np.ndarray:
+        """Which lanes have come to the step at which they are to stop, bool[lanes]."""
+        return self.done >= self._stop
+
     def lanes_of(self, trials: Any) -> np.ndarray:
         """The lanes of trials that sit here, int64[n, replicas], by trial and replica."""
         rows = [np.flatnonzero(self.trial == trial) for trial in np.asarray(trials).tolist()]

@@ -32,7 +32,8 @@ def advanced(block: Block, free: bool, halted: threading.Event) -> list[Chunk]:
         chunks.append(block.advance(min(rest, most)))
         measured = rest <= most
         if free:
-            measured = bool((chunks[-1].share >= 1).any()) or time.perf_counter() - started >= seconds
+            ended = (chunks[-1].share >= 1).any() or (block.stopped & block.live).any()
+            measured = bool(ended) or time.perf_counter() - started >= seconds
         if measured:
             break
     return chunks

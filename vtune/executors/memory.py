@@ -33,7 +33,8 @@ class WorkerMemoryFull(RuntimeError):
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that the device has no memory left."""
-    return isinstance(error, WorkerMemoryFull) or isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+    full = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+    return full or isinstance(error, WorkerMemoryFull)
 
 
 def shrunk(blocks: int, block: int, multiple: int, before: int, error: Exception) -> Shrunk:

@@ -19,11 +19,13 @@ class Work:
       seats: who was seated.
       chunks: (program, chunk) of every device call, in the order of the blocks.
       shrunk: what was given up because memory ran out.
+      news: kinds and details of what else the study's events are to tell.
     """
 
     seats: tuple[Seat, ...] = ()
     chunks: tuple[tuple[int, Chunk], ...] = ()
     shrunk: tuple[Shrunk, ...] = ()
+    news: tuple[tuple[str, Mapping[str, Any]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

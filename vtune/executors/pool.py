@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vtune.engine.lanes import Block, Entry, Point, State
+from vtune.engine.lanes import Entry, Point, State
 from vtune.tasks.budget import next_mark
 
 WORTH_YIELDING = 2
@@ -34,10 +34,10 @@ class Pool:
     Args:
       number: which block of the run it is.
       program: number of the program that trains it.
-      block: the lanes.
+      block: the lanes: a `vtune.engine.lanes.Block`, or one that stands for it.
     """
 
-    def __init__(self, number: int, program: int, block: Block):
+    def __init__(self, number: int, program: int, block: Any):
         self.number, self.program, self.block = number, program, block
         self._entries: dict[int, Entry] = {}
 
