@@ -2,13 +2,17 @@
 
 Run as a script, in a process of its own: it imports vtune once and forks a child for every run, before JAX has started.
 A child is killed at a random time, or at the n-th of the moments at which it changes a file: an SQL statement that
-writes, a commit, an opened, renamed or removed file; now and then it is interrupted instead, once or twice.
-`python tests/faults/kills.py FOLDER KILLS SEED [SCENARIO...]` prints one JSON object a scenario: those of `FAST` if
-none is named, all of them for "all".
+writes, a commit, an opened, renamed or removed file; now and then it is interrupted instead, once or twice. With
+`--writes` and `dying.c` preloaded it is killed at the n-th system call that changes a file: a write, whole or cut in
+half, an fsync, a rename, ...
+`python tests/faults/kills.py [--writes] FOLDER KILLS SEED [SCENARIO...]` prints one JSON object a scenario: those of
+`FAST` if none is named, all of them for "all".
 """
 
 from __future__ import annotations
 
+import argparse
+import ctypes
 import functools
 import importlib
 import json
@@ -31,7 +35,11 @@ from vtune import schedulers
 from vtune.snapshots import Snapshots
 
 TRIALS, STEPS, PER_CHAIN = 14, 6, 5
-KINDS = ("at a moment", "at a time", "Ctrl-C", "Ctrl-C twice")
+KINDS = {"at a moment": 5, "at a time": 3, "Ctrl-C": 1, "Ctrl-C twice": 1, "at a write": 0}
+"""Kinds of kills -> how many of ten."""
+WRITES = {**dict.fromkeys(KINDS, 0), "at a write": 10}
+PROCESS = ctypes.CDLL(None)
+COUNTED = hasattr(PROCESS, "die_at")
 INTERRUPTED = 130
 BEFORE_THE_FORK = ("orbax.checkpoint", "scipy.stats", "scipy.optimize", "optuna", "pandas")
 SPACE = vtune.Space(
@@ -144,7 +152,7 @@ class Moments:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run(scenario, folder, result=None, moment=None, seconds=None, interrupts=(), snapshots=False):
+def run(scenario, folder, result=None, moment=None, write=(-1, 0), seconds=None, interrupts=(), snapshots=False):
     """Runs a study in a child that may be killed.
 
     Returns:
@@ -154,10 +162,13 @@ def run(scenario, folder, result=None, moment=None, seconds=None, interrupts=(),
     if child == 0:
         try:
             moments = Moments(folder, moment)
+            if COUNTED:
+                PROCESS.die_at(f"{folder}/s.db".encode(), *map(ctypes.c_long, write))
             began = time.monotonic()
             found = study(scenario, folder / "s.db", snapshots)
             if result is not None:
                 told = {"moments": moments.count, "seconds": time.monotonic() - began, **outcome(found)}
+                told["writes"] = PROCESS.changes() if COUNTED else 0
                 result.write_text(json.dumps(told))
             found.close()
         except KeyboardInterrupt:
@@ -177,7 +188,7 @@ def run(scenario, folder, result=None, moment=None, seconds=None, interrupts=(),
     return "killed" if code in (-signal.SIGKILL, INTERRUPTED) else "failed" if code else "done"
 
 
-def chains(scenario, folder, kills, random_of):
+def chains(scenario, folder, kills, kinds, random_of):
     """Kills studies of a scenario so many times in all, and compares the end of each.
 
     Returns:
@@ -195,7 +206,7 @@ def chains(scenario, folder, kills, random_of):
         told["chains"] += 1
         result = place / "result.json"
         for left in reversed(range(1 + min(PER_CHAIN, kills - sum(told[kind] for kind in KINDS)))):
-            kind, at = _next_kill(random_of, whole) if left else ("", {})
+            kind, at = _next_kill(kinds, random_of, whole) if left else ("", {})
             ended = run(scenario, place, result, snapshots=snapshots, **at)
             if ended != "killed":
                 break
@@ -207,11 +218,13 @@ def chains(scenario, folder, kills, random_of):
     return told
 
 
-def _next_kill(random_of, whole):
-    kind = random_of.choices(KINDS, weights=(5, 3, 1, 1))[0]
+def _next_kill(kinds, random_of, whole):
+    kind = random_of.choices(list(kinds), weights=kinds.values())[0]
     at = random_of.uniform(0.0, whole["seconds"])
     if kind == "at a moment":
         return kind, {"moment": random_of.randint(1, whole["moments"])}
+    if kind == "at a write":
+        return kind, {"write": (random_of.randint(1, whole["writes"]), random_of.randint(0, 1))}
     if kind == "at a time":
         return kind, {"seconds": at}
     return kind, {"interrupts": (at,) if kind == "Ctrl-C" else (at, random_of.uniform(0.0, 0.1))}
@@ -238,16 +251,23 @@ def difference(whole, found):
     return None
 
 
-def main(folder, kills, seed, names):
+def main(folder, kills, seed, names, writes=False):
     """Spreads kills over scenarios."""
     names = list(SCENARIOS) if names == ["all"] else names or list(FAST)
     random_of = random.Random(seed)
     for place, name in enumerate(names):
         share = kills // len(names) + (place < kills % len(names))
-        print(json.dumps(chains(name, Path(folder) / str(place), share, random_of)), flush=True)
+        told = chains(name, Path(folder) / str(place), share, WRITES if writes else KINDS, random_of)
+        print(json.dumps(told), flush=True)
 
 
 if __name__ == "__main__":
+    given = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    given.add_argument("folder")
+    given.add_argument("kills", type=int)
+    given.add_argument("seed", type=int)
+    given.add_argument("names", nargs="*")
+    given.add_argument("--writes", action="store_true")
     for module in BEFORE_THE_FORK:
         importlib.import_module(module)
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+    main(**vars(given.parse_intermixed_args()))

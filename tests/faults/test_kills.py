@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,12 +15,12 @@ from faults.kills import KINDS
 HARNESS = Path(__file__).with_name("kills.py")
 
 
-def killed(folder, kills, seed, *scenarios):
+def killed(folder, kills, seed, *arguments, **environment):
     """Runs the harness; returns what it told of each scenario."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "JAX_PLATFORMS": "cpu"}
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path), "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
-        [sys.executable, HARNESS, folder, str(kills), str(seed), *scenarios],
-        capture_output=True, text=True, env=environment, check=False,
+        [sys.executable, HARNESS, folder, str(kills), str(seed), *arguments],
+        capture_output=True, text=True, env={**os.environ, **paths, **environment}, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
@@ -42,3 +43,23 @@ def test_fifty_kills(tmp_path, record_fault):
 @pytest.mark.timeout(4 * 3600)
 def test_a_thousand_kills(tmp_path, record_fault):
     checked(killed(tmp_path, 1000, 2, "all"), 1000, record_fault)
+
+
+@pytest.fixture(scope="module")
+def dying(tmp_path_factory):
+    """The environment of a process that can be killed at its n-th write."""
+    if sys.platform != "linux" or shutil.which("cc") is None:
+        pytest.skip("killing at a system call needs Linux and a C compiler (cc)")
+    library = tmp_path_factory.mktemp("dying") / "dying.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, HARNESS.with_name("dying.c"), "-ldl"], check=True)
+    return {"LD_PRELOAD": str(library)}
+
+
+def test_kills_at_system_calls(tmp_path, dying, record_fault):
+    checked(killed(tmp_path, 12, 3, "--writes", "tpe, pbt", **dying), 12, record_fault)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_two_hundred_kills_at_system_calls(tmp_path, dying, record_fault):
+    checked(killed(tmp_path, 200, 4, "--writes", **dying), 200, record_fault)
