@@ -1,10 +1,16 @@
-"""Writes a picture of every page, light and dark: `python tests/app/screenshots.py FOLDER [NAME ...]`. Look at them."""
+"""Writes pictures of every page, light and dark, wide and narrow: `python tests/app/screenshots.py FOLDER [NAME ...]`.
+
+Look at them. The studies are real ones (`real_studies.py`), and some that stand in for other states.
+"""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import itertools
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fake_study import SPACE, TWO, Pretender, finished
+from fake_study import SPACE, Pretender, finished
 
-from vtune.store import Queue, open_writer
+from vtune.store import Queue, open_reader, open_writer, summaries
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"
@@ -34,16 +40,28 @@ FLAGS = [
 MARKUP = "<b>bold</b> **stars** :red[red] [l](http://x) `c` $a$ :smile:"
 
 
+DRAWN = """() => {
+    const app = document.querySelector("[data-testid=stApp]");
+    if (!app || app.dataset.testScriptState !== "notRunning") return false;
+    return [...document.querySelectorAll(".vtune-chart")].every(chart => chart.dataset.drawn);
+}"""
+"""Whether the script has run and every chart is drawn, asked in the page."""
+
+
 @contextlib.contextmanager
-def served(store: str) -> Iterator[str]:
-    """The app on a store, in a process of its own; gives its address."""
+def served(store: str, folder: str | None = None) -> Iterator[str]:
+    """The app on a store, in a process of its own that works in `folder`; gives its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")]))}
     command = [sys.executable, "-c", "from vtune.cli import main; main()", "app", store, "--no-browser"]
     process = subprocess.Popen(
-        [*command, "--port", str(port)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [*command, "--port", str(port)],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         address = f"http://127.0.0.1:{port}"
@@ -59,81 +77,137 @@ def served(store: str) -> Iterator[str]:
         process.wait(10)
 
 
-def views(folder: Path) -> dict[str, str]:
-    """Makes the store; returns picture -> page and query."""
-    with open_writer(folder / "store.db") as writer:
+REAL = {"digits": "digits", "random": "digits, random", "two": "accuracy and size"}
+KINDS = ("importance", "slices", "contour", "interactions", "parallel", "rank")
+DOCS = {
+    "overview": "overview",
+    "history": "history",
+    "curves": "curves",
+    "trials": "trial",
+    "pareto": "pareto",
+    "compare": "compare",
+    "hyperparameters": "hyperparameters_contour",
+    "parallel": "hyperparameters_parallel",
+    "why": "why",
+    "manual": "manual",
+    "engine": "engine",
+}
+"""The pictures of the documentation, and which page each is."""
+
+
+def real_studies(store: Path) -> None:
+    """Makes the store of real studies unless it is there."""
+    if not store.exists():
+        script = Path(__file__).with_name("real_studies.py")
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")]))}
+        subprocess.run([sys.executable, str(script), str(store)], check=True, env=environment)
+
+
+def views(store: Path) -> dict[str, str]:
+    """Adds studies of other states to the real ones; returns picture -> page and query."""
+    with open_writer(store) as writer:
         markup = finished(writer, MARKUP, 40, seed=3).id
         broken = Pretender(writer, "broken", 30)
         broken.finish(9)
         broken.begin(3)
         broken.end("failed", "RuntimeError: RESOURCE_EXHAUSTED: out of memory while allocating 2147483648 bytes")
         compiling = Pretender(writer, "compiling", 30).study.id
-        two = finished(writer, "size and accuracy", 200, seed=2, objectives=TWO).id
-        other = finished(writer, "digits, random", 256, seed=7).id
         running = Pretender(writer, "cnn on cifar", 500, seed=5)
         running.finish(180)
         running.wishes(3)
         running.begin(32)
-        digits = finished(writer, "digits", 256).id
-    with Queue(folder / "store.db") as queue:
+        model = finished(writer, "digits, gp", 256).id
+    with Queue(store) as queue:
         queue.put("cnn on cifar", SPACE.sample(2, np.random.default_rng(1)))
+    with open_reader(store) as reader:
+        digits, other, two = (reader.study(name).id for name in REAL.values())
+        chosen = summaries.best_scores(reader, digits, 3)["id"].tolist()
+    together = ",".join(map(str, chosen))
     pages = {
         "overview": f"?study={digits}",
         "overview_running": f"?study={running.study.id}",
         "overview_failed": f"?study={broken.study.id}",
         "overview_markup": f"?study={markup}",
         "overview_compiling": f"?study={compiling}",
-        "trials": f"trials?study={digits}",
-        "trials_chart": f"trials?study={digits}&chart=true",
-        "trials_together": f"trials?study={digits}&trials=109,12,40",
-        "trial": f"trials?study={digits}&trial=109",
         "history": f"history?study={digits}",
         "history_time": f"history?study={running.study.id}&along=time",
-        "curves": f"curves?study={digits}",
+        "curves": f"curves?study={digits}&training=true",
+        "curves_loss": f"curves?study={digits}&metric=loss&axis=log",
         "curves_fit": f"curves?study={digits}&view=fit",
+        "trials": f"trials?study={digits}",
+        "trials_chart": f"trials?study={digits}&chart=true",
+        "trials_together": f"trials?study={digits}&trials={together}",
+        "trial": f"trials?study={digits}&trial={chosen[0]}",
         "pareto": f"pareto?study={two}",
         "pareto_one": f"pareto?study={digits}",
-        "compare": f"compare?study={digits}&with={other},{running.study.id}",
+        "compare": f"compare?study={digits}&with={other}",
         "compare_none": f"compare?study={digits}",
         "why": f"why?study={digits}",
+        "why_model": f"why?study={model}",
         "manual": f"manual?study={running.study.id}",
+        "manual_over": f"manual?study={digits}",
         "engine": f"engine?study={digits}",
         "engine_running": f"engine?study={running.study.id}",
     }
-    kinds = ("importance", "slices", "contour", "interactions", "parallel", "rank")
-    return pages | {f"hyperparameters_{kind}": f"hyperparameters?study={digits}&view={kind}" for kind in kinds}
+    return pages | {f"hyperparameters_{kind}": f"hyperparameters?study={digits}&view={kind}" for kind in KINDS}
 
 
-def main(target: str, *only: str) -> None:
-    """Pictures of all pages, or of those whose names begin with one of `only`."""
+def main() -> None:
     from playwright.sync_api import sync_playwright
 
-    pictures = Path(target)
-    pictures.mkdir(parents=True, exist_ok=True)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="of the pictures; the store of real studies is kept in it")
+    parser.add_argument("names", nargs="*", help="only pictures whose names begin with one of these")
+    parser.add_argument("--width", type=int, nargs="*", default=[1400, 700], help="of the window, in pixels")
+    parser.add_argument("--scheme", nargs="*", default=["light", "dark"])
+    parser.add_argument("--docs", action="store_true", help="write the pictures of docs/images instead")
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    kept = given.folder / "real.db"
+    real_studies(kept)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        pages = {name: path for name, path in views(Path(folder)).items() if not only or name.startswith(only)}
+        store = Path(folder) / "vtune.db"
+        shutil.copy(kept, store)
+        pages = {name: path for name, path in views(store).items() if name.startswith(tuple(given.names) or "")}
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        with served(str(Path(folder) / "store.db")) as full, served(str(Path(folder) / "none.db")) as empty:
-            for scheme in ("light", "dark"):
-                context = browser.new_context(color_scheme=scheme, viewport={"width": 1360, "height": 1000})
-                for name, path in [*pages.items(), *([] if only else [("empty", "")])]:
+        with served("vtune.db", folder) as full, served("none.db", folder) as empty:
+            if given.docs:
+                tab = browser.new_page(viewport={"width": 1400, "height": 1000})
+                for target, name in DOCS.items():
+                    if name in pages:
+                        tab.goto(f"{full}/{pages[name]}")
+                        picture(tab, given.folder / f"{name}.png", most=1250)
+                        compressed(given.folder / f"{name}.png", ROOT / "docs" / "images" / f"{target}.webp")
+                return
+            shots = {name: f"{full}/{path}" for name, path in pages.items()} | ({} if given.names else {"empty": empty})
+            for scheme, width in itertools.product(given.scheme, given.width):
+                context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 1000})
+                for name, address in shots.items():
                     tab = context.new_page()
-                    tab.goto(f"{empty if name == 'empty' else full}/{path}")
-                    picture(tab, pictures / f"{name}_{scheme}.png")
+                    tab.goto(address)
+                    picture(tab, given.folder / f"{name}_{scheme}_{width}.png")
                     tab.close()
-        browser.close()
 
 
-def picture(tab: Any, path: Path) -> None:
-    """Waits until a page is drawn, and writes the whole of it."""
+def picture(tab: Any, path: Path, most: int = 6000) -> None:
+    """Waits until a page is drawn, and writes it, from the top, at most so many pixels high."""
     stamp = re.compile("^(Live, u|U)pdated|Make a first study|One objective")
-    tab.get_by_text(stamp).first.wait_for(timeout=60_000)
-    tab.wait_for_timeout(1500)
+    tab.get_by_text(stamp).first.wait_for(timeout=120_000)
+    tab.wait_for_function(DRAWN, timeout=120_000)
     height = tab.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
-    tab.set_viewport_size({"width": 1360, "height": max(1000, height)})
-    tab.wait_for_timeout(800)
+    width = tab.viewport_size["width"]
+    tab.set_viewport_size({"width": width, "height": min(most, max(1000, height))})
+    tab.wait_for_timeout(1200)
     tab.screenshot(path=path)
+    tab.set_viewport_size({"width": width, "height": 1000})
+
+
+def compressed(picture: Path, target: Path) -> None:
+    """The picture as WebP."""
+    from PIL import Image
+
+    Image.open(picture).save(target, quality=82, method=6)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
