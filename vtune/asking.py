@@ -35,6 +35,7 @@ class Asker:
 
     Attributes:
       learns: whether its proposals depend on scores; others may be asked long before lanes are free.
+      follows: whether it wants scores on the way too, of trials that go on from where a scheduler compares them.
       exhausted: whether it has no more.
 
     >>> from vtune.proposers import Random
@@ -48,6 +49,7 @@ class Asker:
         self._proposer = proposer
         self.name: str = proposer.name
         self.learns: bool = getattr(proposer, "learns", True)
+        self.follows: bool = getattr(proposer, "follows", False)
         self.exhausted = False
         heeded = inspect.signature(proposer.tell).parameters
         self._heeds_steps, self._heeds_excess = len(heeded) > 2, "excess" in heeded

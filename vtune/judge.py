@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,7 @@ class Judge:
             return Verdict.of(np.full(n, Decision.CONTINUE), save=np.zeros(n, bool))
         scores = np.where(diverged[:, None], np.nan, rows.values[:, self._columns] * self._signs)
         report = Report(
-            trial=rows.trial, step=self._clock.read(rows.share),
+            trial=rows.trial, step=self.steps(rows.share),
             score=scores[:, 0] if len(self._signs) == 1 else scores, finished=over,
             metrics={name: rows.values[:, place] for place, name in enumerate(self._metrics)}, configs=configs,
             asked=asked, closed=closed,
@@ -81,6 +81,15 @@ class Judge:
         verdict = checked(given, report, paused, self.scheduler.name)
         action = np.where(over, Decision.CONTINUE, verdict.action)
         return Verdict(action, verdict.source, verdict.save, verdict.configs, verdict.recall)
+
+    def passed(self, rows: Measured, verdict: Verdict, ends: Container[int]) -> list[int]:
+        """The trials that go on, as they are, from a step at which the scheduler compares trials."""
+        at = np.isin(self.steps(rows.share), marks(self.scheduler)) & (verdict.action != Decision.COPY)
+        return [trial for trial in rows.trial[at].tolist() if trial not in ends]
+
+    def steps(self, share: np.ndarray) -> np.ndarray:
+        """Steps on the one clock of all trials, int64 [n], from the shares of their lengths that they have done."""
+        return self._clock.read(share)
 
     def state(self) -> Any:
         """What the scheduler remembers, as JSON values."""

@@ -25,9 +25,11 @@ class Proposer(Protocol):
     wait and every program has a full queue.
 
     Two more things may be there and are used where they are. `tell` with a third argument `steps` [n] also learns from
-    trials that were stopped early: the score after so many steps. `origins()` says of each config of the last `ask`, in
-    its order, where it came from: a dict of JSON values with at least "model", the name of what proposed it. One whose
-    `space` is None may be given to `make` all the same, if it has `over(space)`, which gives the proposer for a space.
+    trials that were stopped early: the score after so many steps. If it says `follows = True`, it is told besides of
+    trials that go on from a step at which a scheduler compares them; a config that is told again is the same trial.
+    `origins()` says of each config of the last `ask`, in its order, where it came from: a dict of JSON values with at
+    least "model", the name of what proposed it. One whose `space` is None may be given to `make` all the same, if it
+    has `over(space)`, which gives the proposer for a space.
     """
 
     name: str

@@ -42,6 +42,7 @@ class Bayes:
     """
 
     name: ClassVar[str] = "bayes"
+    follows: ClassVar[bool] = True
 
     def __init__(self, space: Space, seed: int = 0) -> None:
         if not isinstance(space, Space):

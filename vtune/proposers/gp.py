@@ -52,6 +52,7 @@ class GP:
     """
 
     name: ClassVar[str] = "gp"
+    follows: ClassVar[bool] = True
 
     def __init__(self, space: Space, seed: int = 0, *, acquisition: str = "both", start: int | None = None) -> None:
         if not isinstance(space, Space):

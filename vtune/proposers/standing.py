@@ -52,7 +52,7 @@ def by_scores(history: History) -> np.ndarray:
     steps = np.where(np.isnan(history.steps), np.inf, history.steps)
     if (steps == np.inf).all():
         return np.concatenate([_without(ranking(losses), broken), broken])
-    trial = _trials(history)
+    trial = trials(history)
     last = np.full(int(trial.max()) + 1, -1)
     by_step = np.argsort(steps, kind="stable")
     last[trial[by_step]] = by_step
@@ -67,8 +67,8 @@ def by_scores(history: History) -> np.ndarray:
     return np.concatenate([rows[~lost], rows[lost]])
 
 
-def _trials(history: History) -> np.ndarray:
-    """Number of the trial that each row belongs to, int64 [n]."""
+def trials(history: History) -> np.ndarray:
+    """Number of the trial that each row belongs to where steps were told, int64 [n]: rows of one config are one."""
     numbers: dict[bytes, int] = {}
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys(history.unit)], dtype=np.int64)
 

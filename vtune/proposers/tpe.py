@@ -58,6 +58,7 @@ class TPE:
     """
 
     name: ClassVar[str] = "tpe"
+    follows: ClassVar[bool] = True
     settings: ClassVar[Settings] = Settings()
 
     def __init__(self, space: Space, seed: int = 0) -> None:
