@@ -88,13 +88,14 @@ def memory(planned, whole, base) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--small", action="store_true", help="a glimpse: a tiny network and 20 steps a trial")
+    parser.add_argument("--small", action="store_true", help="a glimpse: a tiny network and 8 steps a trial")
     parser.add_argument("--store", default="vtune.db", help="where everything is kept; the app opens it")
     options = parser.parse_args()
     small = options.small
-    width, length, base_steps, steps, most = (16, 16, 100, 20, 400) if small else (64, 32, 2000, 100, 4000)
+    depth, width, length = (1, 16, 16) if small else (2, 64, 32)
+    base_steps, steps, most = (100, 8, 160) if small else (2000, 100, 4000)
     names = text.SOURCES[-1:] if small else text.SOURCES
-    shape = {"depth": 2, "width": width, "heads": 2}
+    shape = {"depth": depth, "width": width, "heads": 2}
 
     base = pretrained(shape, length, names, base_steps, options.store)
     rows = text.windows("\n".join(topics.values()), length)[:most]
@@ -102,7 +103,9 @@ def main() -> None:
     whole = text.language(rows, lambda hp: text.Transformer(**shape, dropout=0.0), optimizer=optimizer, init=base)
     plans = [vtune.plan(each, SPACE, trials=TRIALS, steps=steps) for each in (task, whole)]
     Console().print(memory(*plans, base))
-    study = vtune.tune(task, SPACE, metric="bits", mode="min", trials=TRIALS, steps=steps, store=options.store)
+    study = vtune.tune(
+        task, SPACE, metric="bits", mode="min", trials=TRIALS, steps=steps, eval_every=steps // 4, store=options.store
+    )
     print(study.explain())
     print("\nThe best five, in bits per character of the manual:")
     print(best_trials(study.frame(), "min", 5)[["id", "bits", "train_bits", *SPACE]].to_string(index=False))
