@@ -102,3 +102,27 @@ def kill(folder):
     os.kill(victim, signal.SIGKILL)
     while alive(victim):
         time.sleep(0.01)
+
+
+class Broken(Bowl):
+    """Fails where its numbers are needed, on workers."""
+
+    def step(self, hp, state, data, key):
+        def fall_over(x):
+            raise ValueError("the bowl is broken")
+
+        state, metrics = super().step(hp, state, data, key)
+        x = jax.pure_callback(fall_over, jax.ShapeDtypeStruct((6,), jnp.float32), state["x"], vmap_method="expand_dims")
+        return {**state, "x": x}, metrics
+
+
+class Deadly(Bowl):
+    """Ends every process that trains it."""
+
+    def step(self, hp, state, data, key):
+        def end(x):
+            os._exit(1)
+
+        state, metrics = super().step(hp, state, data, key)
+        x = jax.pure_callback(end, jax.ShapeDtypeStruct((6,), jnp.float32), state["x"], vmap_method="expand_dims")
+        return {**state, "x": x}, metrics

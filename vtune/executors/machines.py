@@ -28,7 +28,7 @@ class Local:
       >>> from vtune.executors import Local
       >>> task = vtune.Function(lambda hp, key: {"loss": jnp.square(hp.x)})
       >>> study = vtune.tune(task, vtune.Space(x=vtune.Float(-1, 1)), trials=8, executor=Local(), progress="off")
-      >>> study.counts()
+      >>> study.frame()["state"].value_counts().to_dict()
       {'complete': 8}
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -74,7 +75,10 @@ class Ray:
         """Connects to the cluster, or starts one: before the run, since Ray sets handlers of signals."""
         ray = extra("ray", "executor='ray'")
         if not ray.is_initialized():
-            ray.init(address=self.address, log_to_driver=False, logging_level="warning")
+            with warnings.catch_warnings():
+                # JAX warns of forks because of its threads; what Ray forks is another program at once.
+                warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
+                ray.init(address=self.address, log_to_driver=False, logging_level="warning")
 
     def begin(
         self, job: Job, prospect: Prospect, status: Callable[[str], None], waiting: Callable[[], None]
