@@ -41,7 +41,7 @@ function listen(chart, Plotly) {
   });
   chart.on("plotly_restyle", () => {
     const axes = chart.data[0]?.dimensions;
-    if (axes) chart.tell("ranges", axes.map((axis) => axis.constraintrange ?? null));
+    if (axes) chart.tell("ranges", axes.map((axis) => [axis.label, axis.constraintrange ?? null]));
   });
   chart.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];

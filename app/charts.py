@@ -6,8 +6,9 @@ draws with the Plotly that the package brings, in a component of its own (`chart
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +44,15 @@ def show(figure: go.Figure, key: str, about: str) -> None:
     _draw(figure, key, about)
 
 
-def pick(figure: go.Figure, key: str, about: str, *, marked: Iterable[int] = ()) -> None:
+def pick(figure: go.Figure, key: str, about: str) -> None:
     """Shows a figure whose dots are trials; a click on one opens it, a box around some selects them, by the URL.
+
+    Those that are open have a ring.
 
     Args:
       figure: made by `vtune.plots`.
       key: of the element.
       about: what it shows.
-      marked: trials whose dots get a ring.
     """
 
     def clicked() -> None:
@@ -60,18 +62,19 @@ def pick(figure: go.Figure, key: str, about: str, *, marked: Iterable[int] = ())
 
     def boxed() -> None:
         if numbers := st.session_state[key].get("boxed"):
-            st.query_params.pop("trial", None)
-            st.query_params["trials"] = ",".join(str(int(number)) for number in numbers[:MOST])
+            st.query_params["boxed"] = ",".join(str(int(number)) for number in numbers[:MOST])
 
+    opened = f"{st.query_params.get('trial', '')},{st.query_params.get('trials', '')}".split(",")
+    marked = [int(number) for number in opened if number.isdecimal() and len(number) < 16]
     _draw(ringed(figure, marked), key, about, picked=True, on_clicked_change=clicked, on_boxed_change=boxed)
 
 
-def ranges(figure: go.Figure, key: str, about: str, heard: Callable[[Sequence[Any]], None]) -> None:
-    """Shows parallel coordinates; `heard` gets the range of each axis (None, one or several pairs) when one changes."""
+def ranges(figure: go.Figure, key: str, about: str, heard: Callable[[dict[str, Any]], None]) -> None:
+    """Shows parallel coordinates; `heard` gets axis -> range (None, one or several pairs) when one was dragged."""
 
     def changed() -> None:
         if (found := st.session_state[key].get("ranges")) is not None:
-            heard(found)
+            heard(dict(found))
 
     _draw(figure, key, about, on_ranges_change=changed)
 
@@ -82,12 +85,13 @@ def ringed(figure: go.Figure, trials: Iterable[int]) -> go.Figure:
     for trace in list(figure.data) if wanted else ():
         if trace.customdata is None or trace.type not in ("scatter", "scattergl"):
             continue
-        found = np.isin(np.asarray(trace.customdata).reshape(len(trace.customdata), -1)[:, 0].astype(float), wanted)
+        numbers = _values(trace.customdata)
+        found = np.isin(numbers.reshape(len(numbers), -1)[:, 0].astype(float), wanted)
         if found.any():
             figure.add_trace(
                 go.Scatter(
-                    x=np.asarray(trace.x)[found],
-                    y=np.asarray(trace.y)[found],
+                    x=_values(trace.x)[found],
+                    y=_values(trace.y)[found],
                     xaxis=trace.xaxis,
                     yaxis=trace.yaxis,
                     mode="markers",
@@ -97,6 +101,14 @@ def ringed(figure: go.Figure, trials: Iterable[int]) -> go.Figure:
                 )
             )
     return figure
+
+
+def _values(data: Any) -> np.ndarray:
+    """An array of a figure, also one that Plotly has packed into text."""
+    if not isinstance(data, Mapping):
+        return np.asarray(data)
+    packed = np.frombuffer(base64.b64decode(data["bdata"]), data["dtype"])
+    return packed.reshape([int(count) for count in str(data.get("shape", len(packed))).split(",")])
 
 
 def _draw(figure: go.Figure, key: str, about: str, *, picked: bool = False, **events: Any) -> None:

@@ -1,4 +1,4 @@
-"""Filters of trials: by state, by score, by every hyperparameter. All of them are in the URL."""
+"""Filters of trials by state and by every hyperparameter, all of them in the URL."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from vtune.analysis.positions import position
 from vtune.space import Space
-from vtune.text import short
+from vtune.text import plain, short
 
 POINTS = 25
 """Stops of the slider of a numeric hyperparameter."""
@@ -52,9 +53,36 @@ def matching(frame: pd.DataFrame, space: Mapping[str, Any], states: list[str], n
     return kept
 
 
+def drag(space: Space, axes: Mapping[str, Any]) -> None:
+    """Sets the filters to ranges that were dragged on parallel axes: from stop to stop, or the choices inside.
+
+    Args:
+      space: the study's space.
+      axes: label of an axis -> None, a range of positions on the unit interval, or several.
+    """
+    for name, parameter in space.items():
+        if plain(name) not in axes:
+            continue
+        given = axes[plain(name)]
+        parts = [] if not given else given if isinstance(given[0], list) else [given]
+        key = f"where-{name}"
+        if hasattr(parameter, "low"):
+            stops = _stops(parameter)
+            low, high = (min(part[0] for part in parts), max(part[1] for part in parts)) if parts else (0.0, 1.0)
+            places = position(pd.Series(stops), parameter)
+            first = max(0, int(np.searchsorted(places, low + 1e-9)) - 1)
+            last = min(len(stops) - 1, int(np.searchsorted(places, high - 1e-9)))
+            st.session_state[key] = (stops[first], stops[last])
+        else:
+            places = position(pd.Series(list(parameter.values)), parameter)
+            inside = [any(low <= place <= high for low, high in parts) for place in places]
+            st.session_state[key] = [v for v, kept in zip(parameter.values, inside, strict=True) if kept]
+
+
 def _stops(parameter: Any) -> list[float]:
     """Round values from the low end to the high end, evenly on the axis on which the parameter draws."""
     low, high = float(parameter.low), float(parameter.high)
     between = (np.geomspace if parameter.log else np.linspace)(low, high, POINTS)[1:-1]
-    rounded = [float(f"{value:.2g}") for value in between]
+    whole = isinstance(parameter.low, int)
+    rounded = [float(round(value)) if whole else float(f"{value:.2g}") for value in between]
     return [low, *dict.fromkeys(value for value in rounded if low < value < high), *([high] if high > low else [])]

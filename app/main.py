@@ -12,7 +12,7 @@ st.logo(HERE / "logo.svg", size="large")
 st.html(HERE / "style.css")
 page = st.navigation(
     {
-        "Study": [
+        "Results": [
             st.Page("views/overview.py", title="Overview", icon=":material/space_dashboard:", default=True),
             st.Page("views/history.py", title="History", icon=":material/timeline:"),
             st.Page("views/curves.py", title="Curves", icon=":material/show_chart:"),

@@ -11,6 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from vtune.analysis import importance
 from vtune.plots import Plots
 from vtune.records import Trial, TrialState
 from vtune.space import Space
@@ -88,6 +89,11 @@ def sample(study: StudyRecord, count: int = 4000, best: int = 400) -> pd.DataFra
 def summary(study: StudyRecord, name: str, *args: Any, **options: Any) -> pd.DataFrame:
     """What one function of `vtune.store.summaries` gives."""
     return _summary(store(), _version(study), name, args, tuple(sorted(options.items())))
+
+
+def important(study: StudyRecord) -> list[str]:
+    """The hyperparameters, the most important first; none while that cannot be told."""
+    return _important(store(), _version(study))
 
 
 def frame(study: StudyRecord) -> pd.DataFrame:
@@ -182,6 +188,14 @@ def _figure(where: str, versions: tuple[Version, ...], name: str, args: tuple[An
     first, *others = (Plots(_reader(where), version[0]) for version in versions)
     draw: Callable[..., go.Figure] = getattr(first, name)
     return draw(*others, *args, **dict(options))
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _important(where: str, version: Version) -> list[str]:
+    study = _reader(where).study(version[0])
+    mode = study.objectives[0][1] if study.objectives else "min"
+    frame = summaries.sample(_reader(where), version[0])
+    return importance(frame, Space.from_json({**study.space, "constraints": []}), mode)["parameter"].tolist()
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

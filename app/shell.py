@@ -79,7 +79,7 @@ def chosen() -> StudyRecord:
 def choose(number: int) -> None:
     """Opens another study at the next run, and closes the trials that were open in the one before."""
     st.session_state.chosen = number
-    for name in ("trial", "trials"):
+    for name in ("trial", "trials", "boxed"):
         st.query_params.pop(name, None)
 
 

@@ -25,7 +25,7 @@ def table(frame: pd.DataFrame, *, wide: Sequence[str] = (), **settings: Any) -> 
     for name in shown.columns:
         values = shown[name]
         if pd.api.types.is_float_dtype(values):
-            config[name] = st.column_config.NumberColumn(name, format=_digits(values))
+            config[name] = st.column_config.NumberColumn(name, format="%.4g")
         elif pd.api.types.is_integer_dtype(values):
             config[name] = st.column_config.NumberColumn(name, format="%d" if name == "trial" else "localized")
         else:
@@ -43,10 +43,3 @@ def pairs(title: str, values: Mapping[str, Any]) -> None:
         for name, value in values.items()
     )
     st.html(f"<table class='vtune-pairs'>{rows}</table>")
-
-
-def _digits(values: pd.Series) -> str:
-    """Powers of ten only where small values would lose their digits."""
-    sizes = values.abs()
-    positive = sizes[sizes > 0]
-    return "%.3e" if len(positive) and positive.min() < 1e-4 else "%.4g"

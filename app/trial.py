@@ -42,6 +42,17 @@ def close() -> None:
     st.query_params.pop("trial", None)
 
 
+def boxed() -> list[int]:
+    """The trials that a box in a chart selected."""
+    asked = st.query_params.get("boxed", "").split(",")
+    return [int(number) for number in asked if number.isdecimal() and len(number) < 16]
+
+
+def unbox() -> None:
+    """Lets the selected trials go."""
+    st.query_params.pop("boxed", None)
+
+
 def table(frame: pd.DataFrame, trials: list[int], key: str, **settings: Any) -> None:
     """Shows a table with a row a trial; the one whose row is selected is open.
 
@@ -66,6 +77,12 @@ def _select(key: str) -> None:
 
 def panel(study: StudyRecord) -> None:
     """The trial that is open, below the charts from which it was opened; nothing if none is."""
+    if chosen := boxed():
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.text(f"{len(chosen):,} trials selected in the chart", width="content")
+            there = {"study": str(study.id), "boxed": st.query_params["boxed"]}
+            st.page_link("views/trials.py", label="List them", icon=":material/table_rows:", query_params=there)
+            st.button("Let go", icon=":material/close:", on_click=unbox, key="unbox", type="tertiary")
     number = opened()
     if number is not None:
         detail(study, number)

@@ -63,6 +63,7 @@ def draw(study: StudyRecord) -> None:
     tables.table(analysis.programs(study.report).rename(columns=UNITS), wide=["guards"])
     st.subheader("What Python asked of the hyperparameters", anchor=False)
     asked = analysis.guards(study.report)
+    asked["place"] = [place.rpartition("/")[2] for place in asked["place"]]
     said = [name for name in asked if asked[name].map(bool).any()]
     tables.table(asked[said], wide=["question", "note"])
     for event in reads.troubles(study):

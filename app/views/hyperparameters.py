@@ -2,6 +2,7 @@
 
 import charts
 import empty
+import filters
 import reads
 import shell
 import streamlit as st
@@ -12,6 +13,7 @@ from vtune.analysis import where_to_look
 from vtune.store.records import StudyRecord
 from vtune.text import plain
 
+KEPT = 20  # trials listed below the parallel axes
 ENOUGH = 8  # complete trials, before anything can be said
 
 
@@ -70,9 +72,30 @@ def interactions(study: StudyRecord) -> None:
 
 def parallel(study: StudyRecord) -> None:
     """Every trial as a line across all hyperparameters."""
-    figure = reads.figure(study, "parallel").update_layout(height=520)
-    charts.show(figure, "parallel", "Parallel coordinates of the trials")
-    st.caption("Drag along an axis to keep the trials of that range; drag an axis to move it.")
+    if st.session_state.pop("dragged", False):
+        st.rerun()
+    figure = reads.figure(study, "parallel", ranges=narrowed).update_layout(height=520)
+    charts.ranges(figure, f"parallel-{study.id}", "Parallel coordinates of the trials", dragged)
+    if not narrowed:
+        st.caption("Drag along an axis, or set a range above, to keep the trials in it. Drag a name to move its axis.")
+        return
+    frame, mode = reads.frame(study), shell.objective(study)[1]
+    kept = filters.matching(frame, reads.space(study), [], narrowed)
+    ordered = kept.sort_values(["score", "id"], ascending=[mode == "min", True], na_position="last").head(KEPT)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        text = f"{len(kept):,} of {len(frame):,} trials lie there; showing the best {len(ordered):,}."
+        st.text(text, width="content")
+        there = {name: value for name, value in st.query_params.to_dict().items() if name.startswith("where-")}
+        there["study"] = str(study.id)
+        st.page_link("views/trials.py", label="All of them", icon=":material/table_rows:", query_params=there)
+    columns = [name for name in ("id", "state", "score", *names) if name in ordered]
+    trial.table(ordered[columns], ordered["id"].tolist(), f"kept-{study.id}")
+
+
+def dragged(axes: dict) -> None:
+    """Takes ranges that were dragged in the chart into the filters."""
+    filters.drag(reads.space(study), axes)
+    st.session_state.dragged = True
 
 
 def rank(study: StudyRecord) -> None:
@@ -107,9 +130,15 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         log = st.segmented_control("Score axis", ["linear", "log"], default="linear", required=True, key="axis",
                                    bind="query-params") == "log"  # fmt: skip
     if view == "contour" and len(names) > 1:
-        first = st.selectbox("Across", names, key="across", width=180, bind="query-params")
+        leading = [name for name in reads.important(study) if name in names] or names
+        place = names.index(leading[0])
+        first = st.selectbox("Across", names, place, key="across", width=180, bind="query-params")
         others = [name for name in names if name != first]
-        second = st.selectbox("Up", others, key="up", width=180, bind="query-params")
+        place = others.index(next((name for name in leading if name != first), others[0]))
+        second = st.selectbox("Up", others, place, key="up", width=180, bind="query-params")
+    if view == "parallel":
+        with st.popover("Keep ranges", icon=":material/filter_alt:", width=220):
+            narrowed = filters.by_hyperparameter(reads.space(study))
     if view == "rank":
         ranked = st.multiselect("Of", names, key="of", max_selections=4, width=420, bind="query-params",
                                 placeholder="the most important ones")  # fmt: skip

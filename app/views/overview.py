@@ -8,7 +8,6 @@ import pandas as pd
 import reads
 import shell
 import streamlit as st
-import tables
 import trial
 
 from vtune.store.records import StudyRecord
@@ -62,7 +61,7 @@ def draw(study: StudyRecord) -> None:
     names = [name for name, _ in study.objectives[1:]]
     rows = [{"id": t.id, "score": t.score} | {n: t.metrics.get(n) for n in names} | dict(t.config) for t in best]
     columns = dict.fromkeys(["id", "score", *names, *reads.names(study), *rows[0]])
-    tables.table(pd.DataFrame(rows, columns=list(columns)))
+    trial.table(pd.DataFrame(rows, columns=list(columns)), [t.id for t in best], "best")
 
 
 def open_study() -> None:

@@ -6,7 +6,6 @@ import pandas as pd
 import reads
 import shell
 import streamlit as st
-import tables
 import trial
 
 from vtune.analysis import non_dominated
@@ -36,7 +35,7 @@ def draw(study: StudyRecord) -> None:
     configs = [reads.trial(study, int(number)) for number in ordered["id"]]
     rows = pd.DataFrame([dict(found.config) for found in configs if found is not None])
     joined = pd.concat([ordered[["id", *names]].reset_index(drop=True), rows], axis=1)
-    tables.table(joined)
+    trial.table(joined, [int(number) for number in ordered["id"]], "front-rows")
     st.subheader("Hypervolume", anchor=False)
     charts.show(reads.figure(study, "hypervolume"), "hypervolume", "Hypervolume of the front over the trials")
 

@@ -52,6 +52,11 @@ def draw(study: StudyRecord) -> None:
         charts.pick(reads.figure(study, "history").update_layout(height=300), chart, "Scores of the trials")
     mode = shell.objective(study)[1]
     kept = filters.matching(frame, space, states, narrowed)
+    if chosen := trial.boxed():
+        kept = kept[kept["id"].isin(chosen)]
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.text("Only those that were selected in a chart.", width="content")
+            st.button("Show all", icon=":material/close:", on_click=trial.unbox, key="unbox", type="tertiary")
     ordered = kept.sort_values(["score", "id"], ascending=[mode == "min", True], na_position="last").head(ROWS)
     st.session_state.trial_ids = ordered["id"].tolist()
     text = f"Showing {len(ordered):,} of {len(frame):,} trials, best first."

@@ -16,7 +16,7 @@ from vtune import nn as vnn
 from vtune import optim as vopt
 
 SPACE = vtune.Space(
-    lr=vtune.Float(1e-4, 30.0, log=True),
+    lr=vtune.Float(1e-4, 1e3, log=True),
     optimizer=vtune.Choice("momentum", "adam"),
     momentum=vtune.Float(0.5, 0.99, when={"optimizer": "momentum"}),
     dropout=vtune.Float(0.0, 0.6),

@@ -43,7 +43,8 @@ MARKUP = "<b>bold</b> **stars** :red[red] [l](http://x) `c` $a$ :smile:"
 DRAWN = """() => {
     const app = document.querySelector("[data-testid=stApp]");
     if (!app || app.dataset.testScriptState !== "notRunning") return false;
-    return [...document.querySelectorAll(".vtune-chart")].every(chart => chart.dataset.drawn);
+    const parts = [...document.querySelectorAll("[data-testid^=stBidiComponent]")];
+    return parts.every(part => part.querySelector(".vtune-chart")?.dataset.drawn);
 }"""
 """Whether the script has run and every chart is drawn, asked in the page."""
 
@@ -152,6 +153,14 @@ def views(store: Path) -> dict[str, str]:
     return pages | {f"hyperparameters_{kind}": f"hyperparameters?study={digits}&view={kind}" for kind in KINDS}
 
 
+def alive(store: Path) -> None:
+    """Writes what a running study writes now and then."""
+    with open_writer(store) as writer:
+        for study in writer.reader().studies():
+            if study.state == "running":
+                writer.update(study.id, state="running")
+
+
 def main() -> None:
     from playwright.sync_api import sync_playwright
 
@@ -175,6 +184,7 @@ def main() -> None:
                 tab = browser.new_page(viewport={"width": 1400, "height": 1000})
                 for target, name in DOCS.items():
                     if name in pages:
+                        alive(store)
                         tab.goto(f"{full}/{pages[name]}")
                         picture(tab, given.folder / f"{name}.png", most=1250)
                         compressed(given.folder / f"{name}.png", ROOT / "docs" / "images" / f"{target}.webp")
@@ -183,6 +193,7 @@ def main() -> None:
             for scheme, width in itertools.product(given.scheme, given.width):
                 context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 1000})
                 for name, address in shots.items():
+                    alive(store)
                     tab = context.new_page()
                     tab.goto(address)
                     picture(tab, given.folder / f"{name}_{scheme}_{width}.png")
@@ -193,6 +204,7 @@ def picture(tab: Any, path: Path, most: int = 6000) -> None:
     """Waits until a page is drawn, and writes it, from the top, at most so many pixels high."""
     stamp = re.compile("^(Live, u|U)pdated|Make a first study|One objective")
     tab.get_by_text(stamp).first.wait_for(timeout=120_000)
+    tab.wait_for_timeout(500)
     tab.wait_for_function(DRAWN, timeout=120_000)
     height = tab.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
     width = tab.viewport_size["width"]

@@ -145,6 +145,48 @@ def test_dots_and_rows_select_trials(app, tab):
 
 
 @pytest.mark.slow
+def test_keys_go_through_the_dots_and_a_box_selects_trials(app, tab):
+    store, address = app
+    tab.goto(f"{address}/history?study={number_of(store, 'finished')}")
+    chart = tab.locator(".vtune-chart[data-drawn]").first
+    chart.focus()
+    for _ in range(3):
+        chart.press("ArrowRight")
+    sync_api.expect(tab.get_by_text("trial 2, complete")).to_be_attached(timeout=WAIT)
+    chart.press("Enter")
+    sync_api.expect(tab.get_by_role("heading", name="Trial 2")).to_be_visible(timeout=WAIT)
+    chart.hover()
+    chart.locator("a.modebar-btn[data-val=select]").click()
+    box = chart.bounding_box()
+    tab.mouse.move(box["x"] + 80, box["y"] + 50)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + box["height"] - 80, steps=5)
+    tab.mouse.up()
+    sync_api.expect(tab).to_have_url(re.compile(r"boxed=\d+"), timeout=WAIT)
+    tab.get_by_role("link", name="List them").click()
+    sync_api.expect(tab.get_by_text("Only those that were selected in a chart.")).to_be_visible(timeout=WAIT)
+
+
+@pytest.mark.slow
+def test_a_range_dragged_along_a_parallel_axis_is_a_filter_and_lists_its_trials(app, tab):
+    store, address = app
+    tab.goto(f"{address}/hyperparameters?study={number_of(store, 'finished')}&view=parallel")
+    chart = tab.locator(".vtune-chart[data-drawn]").first
+    chart.locator(".axis-brush .background").first.wait_for(state="attached")
+    box = chart.locator(".axis-brush .background").first.bounding_box()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + 0.2 * box["height"])
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + 0.6 * box["height"], steps=8)
+    tab.mouse.up()
+    sync_api.expect(tab).to_have_url(re.compile(r"where-lr="), timeout=WAIT)
+    sync_api.expect(tab.get_by_text(re.compile(r"^\d+ of 40 trials lie there"))).to_be_visible(timeout=WAIT)
+    tab.get_by_role("link", name="All of them").click()
+    shown = tab.get_by_text(re.compile(r"^Showing (?!40)\d+ of 40 trials"))
+    sync_api.expect(shown).to_be_visible(timeout=WAIT)
+    sync_api.expect(tab).to_have_url(re.compile(r"where-lr="), timeout=WAIT)
+
+
+@pytest.mark.slow
 def test_a_growing_study_is_drawn_without_a_reload_keeps_the_zoom_and_ends_by_itself(app, tab):
     store, address = app
     script = [sys.executable, str(ROOT / "tests" / "app" / "fake_study.py"), store, "growing", "40"]

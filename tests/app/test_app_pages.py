@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -225,6 +226,39 @@ def test_every_view_of_the_hyperparameters(app, store, numbers, view):
     assert test.get("bidi_component")
     assert in_url(test, "view") in (view, None)
     assert test.button_group(key="view").value == view
+
+
+def test_ranges_of_parallel_axes_are_filters_and_list_their_trials(app, store, numbers):
+    test = app(store, "hyperparameters", study=numbers["finished"], view="parallel", **{"where-activation": "gelu"})
+    assert set(test.dataframe[0].value["activation"]) == {"gelu"}
+    assert "of 40 trials lie there" in shown(test)
+    kept = constraints(test)
+    assert [name for name, ends in kept.items() if ends] == ["activation"]
+    lr = test.select_slider(key="where-lr")
+    checked(lr.set_range(lr.options[3], lr.options[12]).run())
+    low, high = constraints(test)["lr"]
+    assert 0.0 < low < high < 1.0
+    assert test.dataframe[0].value["lr"].between(0.99 * float(lr.options[3]), 1.01 * float(lr.options[12])).all()
+
+
+def constraints(test: AppTest) -> dict:
+    drawn = json.loads(test.get("bidi_component")[0].proto.bytes)["figure"]["data"][0]
+    return {axis["label"]: axis.get("constraintrange") for axis in drawn["dimensions"]}
+
+
+def test_trials_that_a_box_selected_are_listed_by_the_link_until_let_go(app, store, numbers):
+    link = {"study": numbers["finished"], "boxed": "3,5,8,x,999"}
+    assert "List them" in str([element.proto for element in app(store, "history", **link).get("page_link")])
+    test = app(store, "trials", **link)
+    assert sorted(test.dataframe[0].value["trial"]) == [3, 5, 8]
+    checked(test.button(key="unbox").click().run())
+    assert len(test.dataframe[0].value) == 40
+
+
+def test_the_open_trial_has_a_ring(app, store, numbers):
+    test = app(store, "history", study=numbers["finished"], trial="7")
+    traces = json.loads(test.get("bidi_component")[0].proto.bytes)["figure"]["data"]
+    assert [trace["marker"]["size"] for trace in traces if trace["marker"].get("symbol") == "circle-open"][-1] == 17
 
 
 def test_studies_are_compared_by_the_link(app, store, numbers):

@@ -98,7 +98,7 @@ def room_left(
     best, expected = -sign * float(gains[-1]), float(paths[0, -1])
     chance = further / (done + further)
     if abs(expected - best) <= 1e-3 * max(float(np.ptp(gains)), 1e-300):
-        why = f"{further:,} more trials drawn like these would hardly beat {short(best)}"
+        why = f"{further:,} more trials drawn like these would most likely leave it near {short(best)}"
     else:
         why = f"{further:,} more trials drawn like these would bring {short(best)} to about {short(expected)}"
     return Room(best, expected, float(low[-1]), float(high[-1]), chance, why, after, paths[0], low, high)

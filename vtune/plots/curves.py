@@ -17,6 +17,7 @@ from vtune.plots import look
 from vtune.text import short
 
 _BAND = "rgba(128, 136, 146, {})"
+_ASKED = (look.GREEN, look.LILAC, look.RED, look.PLUM, look.BLUE)
 
 
 def curves(
@@ -83,7 +84,11 @@ def curves(
         for rank, (trial, score) in reversed(ranking)
     ]
     extra = zip(asked["id"], asked["score"], strict=True)
-    drawn += [(1001, trial, score, look.GREEN, 3.5) for trial, score in extra if trial in lines]
+    drawn += [
+        (1001 + place, trial, score, _ASKED[place % len(_ASKED)], 3.5)
+        for place, (trial, score) in enumerate(extra)
+        if trial in lines
+    ]
     for rank, trial, score, color, thickness in drawn:
         width = 3.0 if rank == 0 else thickness
         for column, dash in columns:
@@ -192,6 +197,6 @@ def _add_bands(figure: go.Figure, band: pd.DataFrame, log: bool) -> None:
             line={"color": look.GREY, "width": 1.5, "dash": "dash"},
             customdata=positive["trials"],
             hovertemplate="median of %{customdata} others<br>step %{x}<br>%{y:.4g}<extra></extra>",
-            legendrank=1002,
+            legendrank=2001,
         )
     )

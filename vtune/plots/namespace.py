@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -155,10 +156,12 @@ class Plots:
             return look.nothing("This study has one hyperparameter; pairs need two.")
         return rank(frame, self._space, chosen, self._mode)
 
-    def parallel(self, names: Sequence[str] | None = None) -> go.Figure:
-        """Parallel coordinates of the hyperparameters and the score."""
+    def parallel(
+        self, names: Sequence[str] | None = None, ranges: Mapping[str, Sequence[Any]] | None = None
+    ) -> go.Figure:
+        """Parallel coordinates of the hyperparameters and the score; `ranges` as in `vtune.plots.parallel`."""
         metric, mode = _objective(self._study)
-        return parallel(self._sample(best=200), self._space, names, mode, metric=metric)
+        return parallel(self._sample(best=200), self._space, names, mode, metric=metric, ranges=ranges)
 
     def edf(self, *others: Plots, log: bool = False) -> go.Figure:
         """Which share of the trials reaches a score, here and in other studies."""

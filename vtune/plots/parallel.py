@@ -24,6 +24,7 @@ def parallel(
     mode: str = "min",
     *,
     metric: str = "score",
+    ranges: Mapping[str, Sequence[Any]] | None = None,
     max_lines: int = 1000,
     height: int = 480,
 ) -> go.Figure:
@@ -38,6 +39,7 @@ def parallel(
       names: which hyperparameters, in which order; all unless given.
       mode: "min" or "max".
       metric: the name of the score.
+      ranges: hyperparameter -> (low, high), or the choices to keep: only lines through them stand out.
       max_lines: how many lines at most; the best tenth of them are always among them.
       height: of the figure, in pixels.
 
@@ -59,7 +61,7 @@ def parallel(
     shown = look.thinned(drawable, standing < 0.1 * min(max_lines, drawable.sum()), max_lines)
     rows = frame[shown].iloc[np.argsort(-standing[shown], kind="stable")]
     ranks = pd.Series(standings(rows, mode)).rank(pct=True).to_numpy()
-    dimensions = [_dimension(rows[name], space[name], name) for name in chosen]
+    dimensions = [_dimension(rows[name], space[name], name, (ranges or {}).get(name)) for name in chosen]
     score = rows["score"].to_numpy(np.float64)
     edge = look.edge_of(score, mode, False)
     drawn = np.minimum(score, edge) if mode == "min" else np.maximum(score, edge)
@@ -68,7 +70,7 @@ def parallel(
     figure.add_trace(
         go.Parcoords(
             dimensions=dimensions,
-            line={"color": ranks, "colorscale": look.SCALE, "cmin": 0, "cmax": 1},
+            line={"color": 1.0 - ranks, "colorscale": look.SCALE, "reversescale": True, "cmin": 0, "cmax": 1},
             unselected={"line": {"color": look.GREY, "opacity": 0.06}},
             labelfont={"size": 14, "color": look.INKS["both"]},
             tickfont={"size": 12, "color": look.INKS["both"]},
@@ -84,7 +86,7 @@ def parallel(
     return figure
 
 
-def _dimension(column: pd.Series, parameter: Any, name: str) -> dict[str, Any]:
+def _dimension(column: pd.Series, parameter: Any, name: str, kept: Sequence[Any] | None) -> dict[str, Any]:
     values = position(column, parameter)
     where, labels = ticks(parameter)
     if cells := look.cells_of(parameter):
@@ -92,10 +94,20 @@ def _dimension(column: pd.Series, parameter: Any, name: str) -> dict[str, Any]:
     absent = np.isnan(values)
     if absent.any():
         where, labels = [-0.15, *where], ["inactive", *labels]
-    return {
+    allowed = {} if kept is None else {"constraintrange": _allowed(kept, parameter), "multiselect": True}
+    return allowed | {
         "label": plain(name),
         "values": np.where(absent, -0.15, values),
         "range": [-0.15 if absent.any() else 0.0, 1.0],
         "tickvals": where,
         "ticktext": [plain(short(label, 3)) for label in labels],
     }
+
+
+def _allowed(kept: Sequence[Any], parameter: Any) -> list[Any]:
+    """The ranges of an axis that hold what is kept."""
+    places, cells = position(pd.Series(list(kept)), parameter), look.cells_of(parameter)
+    reach = 0.45 / cells if cells else 0.0
+    if hasattr(parameter, "low"):
+        return [float(places.min()) - reach, float(places.max()) + reach]
+    return [[float(place) - reach, float(place) + reach] for place in np.sort(places)]

@@ -13,6 +13,8 @@ from vtune.plots.history import STATES
 from vtune.text import duration
 
 _EMPTY = "No trial has been given a lane yet."
+NUMBERED = 600
+"""So many bars at most carry the number of their trial."""
 _LEAST = 1e-3
 """Seconds; shorter trials would be drawn without width."""
 
@@ -59,6 +61,11 @@ def timeline(placed: pd.DataFrame, *, color: str = "state", height: int | None =
                 width=0.82,
                 name=label,
                 marker={"color": shade, "opacity": 0.8, "line": {"width": 0}},
+                text=part["id"] if len(placed) <= NUMBERED else None,
+                textposition="inside",
+                insidetextanchor="middle",
+                insidetextfont={"color": "#ffffff"},
+                textangle=0,
                 customdata=part[["id", "block", "lane", "program", "started", "until"]].to_numpy(),
                 hovertemplate="trial %{customdata[0]}<br>block %{customdata[1]}, lane %{customdata[2]}, program "
                 "%{customdata[3]}<br>%{customdata[4]:.2f} to %{customdata[5]:.2f} s<extra>" + label + "</extra>",
@@ -75,7 +82,7 @@ def timeline(placed: pd.DataFrame, *, color: str = "state", height: int | None =
     for first in firsts.to_numpy()[1:]:
         figure.add_hline(first - 0.5, line={"color": look.GREY, "width": 0.75}, opacity=0.5)
     figure.update_xaxes(title_text="seconds since the first trial started")
-    figure.update_layout(barmode="overlay", bargap=0)
+    figure.update_layout(barmode="overlay", bargap=0, uniformtext={"minsize": 9, "mode": "hide"})
     total = placed.attrs.get("total", len(placed))
     look.note(figure, look.shown_of(len(placed), total), f"{len(lanes):,} lanes", f"up to {duration(end)}")
     return figure.update_layout(showlegend=True)

@@ -103,8 +103,8 @@ def gain(proposals: pd.DataFrame, *, max_points: int = 3000, height: int = 340) 
     )
     models = set(proposals[known]["model"]) if "model" in proposals else set()
     unit = "log likelihood ratio of good to other trials" if models == {"tpe"} else "in deviations of the scores"
-    look.axes(figure, "trial", f"expected gain, {unit}", values[known], log=True)
-    look.note(figure, look.shown_of(int(shown.sum()), int(known.sum()), "proposals"))
+    look.axes(figure, "trial", "expected gain", values[known], log=True)
+    look.note(figure, unit, look.shown_of(int(shown.sum()), int(known.sum()), "proposals"))
     return figure
 
 
