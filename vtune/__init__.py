@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vtune import nn, proposers, schedulers
+    from vtune import executors, nn, proposers, schedulers
     from vtune.errors import VtuneError
     from vtune.forecast import plan
     from vtune.narrowing import narrow
@@ -48,7 +48,7 @@ _HOME = {
     "plan": "vtune.forecast",
     "tune": "vtune.tuning",
 }
-_ROOMS = ("nn", "proposers", "schedulers")
+_ROOMS = ("executors", "nn", "proposers", "schedulers")
 
 __all__ = [
     "Choice",
@@ -66,6 +66,7 @@ __all__ = [
     "Trial",
     "TrialState",
     "VtuneError",
+    "executors",
     "key",
     "load",
     "narrow",
