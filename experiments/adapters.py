@@ -76,11 +76,11 @@ def pretrained(shape, length: int, names, steps: int, store):
     return study.best_params()
 
 
-def memory(planned, whole, base) -> Table:
+def memory(whole, adapters, base) -> Table:
     """What the states of all trials take, beside as many whole networks; both from `vtune.plan`."""
     once = sum(leaf.nbytes for leaf in jax.tree.leaves(base))
     table = Table("a trial holds", "KiB each", f"MiB for {TRIALS}", caption="The frozen network is counted once.")
-    for what, plan, shared in (("all weights", whole, 0), ("adapters", planned, once)):
+    for what, plan, shared in (("all weights", whole, 0), ("adapters", adapters, once)):
         each = plan.programs[0].state_bytes
         table.add_row(what, f"{each / 2**10:,.0f}", f"{(TRIALS * each + shared) / 2**20:,.1f}")
     return table
@@ -101,11 +101,13 @@ def main() -> None:
     rows = text.windows("\n".join(topics.values()), length)[:most]
     task = text.language(rows, adapted(shape), optimizer=optimizer, init=base, trainable=is_adapter, name="adapters")
     whole = text.language(rows, lambda hp: text.Transformer(**shape, dropout=0.0), optimizer=optimizer, init=base)
-    plans = [vtune.plan(each, SPACE, trials=TRIALS, steps=steps) for each in (task, whole)]
-    Console().print(memory(*plans, base))
+    how = {"block": 32, "strategy": "vmap"} if small else {}
     study = vtune.tune(
-        task, SPACE, metric="bits", mode="min", trials=TRIALS, steps=steps, eval_every=steps // 4, store=options.store
-    )
+        task, SPACE, metric="bits", mode="min", trials=TRIALS, steps=steps, eval_every=steps // 4, store=options.store,
+        **how,
+    )  # fmt: skip
+    planned = [vtune.plan(each, SPACE, trials=TRIALS, steps=steps, **how) for each in (whole, task)]
+    Console().print(memory(*planned, base))
     print(study.explain())
     print("\nThe best five, in bits per character of the manual:")
     print(best_trials(study.frame(), "min", 5)[["id", "bits", "train_bits", *SPACE]].to_string(index=False))

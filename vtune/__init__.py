@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vtune.study import Study
     from vtune.tasks.base import Run, Task
     from vtune.tasks.function import Function
+    from vtune.tasks.streamed import Streamed
     from vtune.tasks.supervised import Supervised
     from vtune.tuning import tune
 
@@ -36,6 +37,7 @@ _HOME = {
     "Run": "vtune.tasks.base",
     "SavedStudy": "vtune.results",
     "Space": "vtune.space",
+    "Streamed": "vtune.tasks.streamed",
     "Study": "vtune.study",
     "Supervised": "vtune.tasks.supervised",
     "Task": "vtune.tasks.base",
@@ -60,6 +62,7 @@ __all__ = [
     "Run",
     "SavedStudy",
     "Space",
+    "Streamed",
     "Study",
     "Supervised",
     "Task",

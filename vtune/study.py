@@ -129,6 +129,8 @@ class Study(SavedStudy):
         self._scheduler = schedulers.prepared(schedulers.make(scheduler), study_info(self.settings, space))
         self._clock = clock(self._run, self.settings.steps, schedulers.marks(self._scheduler))
         self._machines = executors.make(executor)
+        if getattr(self.task, "windows", None) is not None and self._machines.name != "local":
+            raise ArgumentError(f"a task with streamed data trains in this process only; executor is {executor!r:.80}")
         threads = self._machines.threads() if threads == "auto" else whole("threads", threads, 1)
         self._wanted = Wanted(lanes, block, strategy, pack, buckets, self._machines.devices(devices))
         self._job = Job(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,10 @@ class Roster:
         rows = [np.flatnonzero(self.trial == trial) for trial in np.asarray(trials).tolist()]
         lanes = np.array(rows, np.int64).reshape(len(rows), self.replicas)
         return np.take_along_axis(lanes, np.argsort(self.replica[lanes], axis=1), axis=1)
+
+    def take(self, queue: deque[Entry]) -> list[Entry]:
+        """Takes as many trials from a queue as there is room for."""
+        return [queue.popleft() for _ in range(min(self.room, len(queue)))]
 
     def admit(self, entries: Sequence[Entry]) -> np.ndarray:
         """Seats trials in idle lanes.

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vtune import rng
+from vtune.engine.stream import Feed
 from vtune.hyper import PlainHP, resident
 from vtune.records import Leg
 from vtune.tasks.base import Run
@@ -47,6 +48,7 @@ def train_alone(
     """
     data = jax.device_put(task.data)
     data = data if folds == 1 else jax.jit(task.fold)(data, replica % folds)
+    feed = Feed(task, data)
     leaves: list[Any] = []
     curve: list[tuple[int, dict[str, float]]] = []
     since: list[Any] = []
@@ -60,6 +62,7 @@ def train_alone(
         whole = length(task, run, leg.config, clock)
         while done < min(leg.until, whole.steps):
             mark = int(next_mark(done, whole.steps, whole.every))
+            data = feed.at(done)
             leaves, metrics = step(leaves, jnp.uint32(done), data)
             since.append(metrics)
             done += 1
@@ -68,6 +71,7 @@ def train_alone(
                 averages = {name: _mean([m[name] for m in since]) for name in since[0]}
                 curve.append((done, averages | {name: float(value) for name, value in measured.items()}))
                 since = []
+    feed.close()
     return curve, jax.tree.unflatten(definition, leaves)
 
 

@@ -23,6 +23,7 @@ from vtune.engine.parking import Parking
 from vtune.engine.planner import UNPLACED
 from vtune.engine.program import Program, Traced, trace
 from vtune.engine.strategy import Strategy
+from vtune.engine.stream import Feed, StreamedBlock
 from vtune.errors import SchedulerError
 from vtune.executors.advancing import FIRST_STEPS, advanced
 from vtune.executors.arrangement import Arrangement
@@ -91,7 +92,8 @@ class LocalExecutor:
         self.buckets = buckets
         self.division = division
         self.folds, self.replicas = folds, folds * seeds
-        self.free = free
+        self._feed = Feed(task, data, strategy.devices)
+        self.free = free and self._feed.windows is None
         self._clock = clock
         self._status, self._waiting = status, waiting
         self._words = rng.seed_words(seed)
@@ -342,6 +344,7 @@ class LocalExecutor:
         self._workers.close()
         self._workshop.close()
         self._paused.close()
+        self._feed.close()
         self._pools = [None] * self.blocks
 
     @property
@@ -385,7 +388,8 @@ class LocalExecutor:
         return Pool(number, program, self._block(program))
 
     def _block(self, program: int) -> Block:
-        return Block(self.planner.compiled[program], self._words, self._data, self.replicas)
+        given = self.planner.compiled[program], self._words, self._data, self.replicas
+        return Block(*given) if self._feed.windows is None else StreamedBlock(*given, self._feed)
 
     def _seat(self) -> list[Seat]:
         """Fills free lanes, gives blocks without work to other programs, and has programs made that are missing."""

@@ -60,7 +60,7 @@ class Pool:
         Returns:
           Who was seated, and where.
         """
-        taken = [queue.popleft() for _ in range(min(self.block.room, len(queue)))]
+        taken = self.block.take(queue)
         if not taken:
             return [], []
         try:

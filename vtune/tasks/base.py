@@ -41,6 +41,32 @@ class Run:
         return int(self.amount)
 
 
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """How a task's data change while it trains, where they do not fit on the device at once.
+
+    Attributes:
+      steps: that a trial takes in a window.
+      count: windows in a pass over the data; after the last comes the first.
+
+    Example:
+      >>> windows = Windows(steps=10, count=3)
+      >>> windows.at(9), windows.at(10), windows.at(30)
+      (0, 1, 0)
+    """
+
+    steps: int
+    count: int
+
+    def at(self, step: int) -> int:
+        """The window of the step that follows `step` steps."""
+        return step // self.steps % self.count
+
+    def place(self, step: int) -> int:
+        """Where in a pass a trial is after some steps."""
+        return step % (self.steps * self.count)
+
+
 @runtime_checkable
 class Task(Protocol):
     """Anything that JAX can trace, as three functions. All of them are called for one trial; vtune batches them.
@@ -50,7 +76,8 @@ class Task(Protocol):
     knows the `Run`), `variables(hp, state, data)` (what `Study.best_params()` hands out; the state when missing),
     `describe()` (JSON values that a resume compares), and for budgets that are not counted in steps one of
     `steps_for(config, amount, unit)` (steps, a fraction if need be, that a config takes for an amount of "epochs" or
-    "examples") and `cost(hp)` (examples, frames or the like that one step takes).
+    "examples") and `cost(hp)` (examples, frames or the like that one step takes). A task whose data change while it
+    trains has `windows`, a `Windows`, and `window(number)`, the data of each on the host; `data` are the first's.
 
     Example:
       >>> class Descent:
