@@ -11,12 +11,12 @@ usage:
   python experiments/bench_search.py run bayes random turbo [--batches 16 64] [--evaluations 256] [--seeds 20 21 22]
   python experiments/bench_search.py show                   regret and rank, from the file
   python experiments/bench_search.py asks [PEER ...]        seconds an ask takes by what it was told before
+  python experiments/bench_search.py asked                  a table of these, from their file
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -26,17 +26,14 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
 import numpy as np  # noqa: E402
-from search import tables  # noqa: E402
+from search import asks, tables  # noqa: E402
 from search.figures import common, regrets, table  # noqa: E402
 from search.peers import PEERS, lacking  # noqa: E402
 from search.runs import MARKS, append, play, read  # noqa: E402
-from search.tasks import NETWORK, PROBLEMS, Problem, network  # noqa: E402
+from search.tasks import PROBLEMS, Problem  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
 REPORTED = tuple(range(20, 40))
-HISTORIES = (0, 100, 1_000, 10_000, 100_000)
-PATIENCE = 30.0
-"""Seconds: a peer whose ask or telling takes longer is not told more."""
 
 
 def installed(peers: Sequence[str]) -> list[str]:
@@ -91,36 +88,9 @@ def show(options: argparse.Namespace, problems: Sequence[Problem]) -> None:
                         print(f"{row.peer:9s}" + "".join(f"{value:10.3f}" for value in row.tasks))
 
 
-def asks(options: argparse.Namespace) -> None:
-    """Times asks for 16 and 256 configurations by history; each is the second of its kind, so that nothing compiles."""
-    file = options.file.with_name("search_asks.json")
-    found = json.loads(file.read_text()) if file.exists() else {}
-    rng = np.random.default_rng(0)
-    for peer in installed(options.peers):
-        rows = found[peer] = {}
-        for batch in (16, 256):
-            searcher = PEERS[peer][1](NETWORK, 0, batch, HISTORIES[-1])
-            told = 0
-            for history in HISTORIES:
-                started = time.perf_counter()
-                while told < history:
-                    configs = NETWORK.sample(min(history - told, 1000), rng)
-                    told += len(configs)
-                    searcher.teach(configs, np.array([network(config) for config in configs]))
-                for _ in range(2):
-                    begun = time.perf_counter()
-                    searcher.ask(batch)
-                    seconds = time.perf_counter() - begun
-                rows[f"{batch} at {history}"] = float(f"{seconds:.3g}")
-                print(f"{peer:9s} ask({batch}) at {history:6d} trials: {seconds:9.4f} s", flush=True)
-                if time.perf_counter() - started > PATIENCE:
-                    break
-        file.write_text(json.dumps(found, indent=2) + "\n")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("mode", choices=("run", "show", "asks"))
+    parser.add_argument("mode", choices=("run", "show", "asks", "asked"))
     parser.add_argument("peers", nargs="*", default=list(PEERS), metavar="PEER", help=f"of {', '.join(PEERS)}")
     parser.add_argument("--problems", nargs="+", help="names; all unless given")
     parser.add_argument("--batches", nargs="+", type=int, default=[16, 64])
@@ -132,7 +102,9 @@ def main() -> None:
     if unknown := set(options.peers) - set(PEERS):
         parser.error(f"unknown peers {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
     if options.mode == "asks":
-        return asks(options)
+        asks.timed(options.file.with_name("search_asks.json"), installed(options.peers))
+    if options.mode in ("asks", "asked"):
+        return print(asks.markdown(asks.known(options.file.with_name("search_asks.json"))))
     every = (*PROBLEMS, *tables.problems())
     problems = [problem for problem in every if options.problems is None or problem.name in options.problems]
     (run if options.mode == "run" else show)(options, problems)

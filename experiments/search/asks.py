@@ -1,0 +1,74 @@
+"""How long an ask takes, by what was told before."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from search.peers import PEERS
+from search.tasks import NETWORK, network
+
+BATCHES, HISTORIES = (16, 256), (0, 100, 1_000, 10_000, 100_000)
+PATIENCE, LESSON = 4.0, 8.0
+"""Seconds an ask may take, and seconds that a history may take to learn, for a peer to be told more."""
+
+Times = dict[str, dict[str, float]]
+
+
+def timed(file: Path, peers: Sequence[str]) -> Times:
+    """Times asks of peers, each the second of its kind so that nothing compiles, and writes them beside those known.
+
+    Returns:
+      What the file now holds: peer -> "batch at history" -> seconds.
+    """
+    for peer in peers:
+        rows = {f"{batch} at {history}": seconds for batch in BATCHES for history, seconds in _asked(peer, batch)}
+        found = known(file) | {peer: rows}
+        file.write_text(json.dumps(found, indent=1) + "\n")
+        print(peer, rows, flush=True)
+    return known(file)
+
+
+def known(file: Path) -> Times:
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def _asked(peer: str, batch: int) -> list[tuple[int, float]]:
+    rng, searcher, told, found = np.random.default_rng(0), PEERS[peer][1](NETWORK, 0, batch, HISTORIES[-1]), 0, []
+    for history in HISTORIES:
+        lesson = 0.0
+        while told < history and lesson < LESSON:
+            configs = NETWORK.sample(min(history - told, 1000), rng)
+            scores = np.array([network(config) for config in configs])
+            told, begun = told + len(configs), time.perf_counter()
+            searcher.teach(configs, scores)
+            lesson += time.perf_counter() - begun
+        if told < history:
+            break
+        for _ in range(2):
+            begun = time.perf_counter()
+            searcher.ask(batch)
+            seconds = time.perf_counter() - begun
+        found.append((history, float(f"{seconds:.3g}")))
+        if seconds > PATIENCE:
+            break
+    return found
+
+
+def markdown(times: Mapping[str, Mapping[str, Any]]) -> str:
+    """A table of seconds; a dash where a peer took too long before.
+
+    >>> print(markdown({"some": {"16 at 0": 0.0123}}).splitlines()[2])
+    | some | 0.012 | - | - | - | - | - | - | - | - | - |
+    """
+    columns = [(batch, history) for batch in BATCHES for history in HISTORIES]
+    heads = [f"{batch} at {history:,}" for batch, history in columns]
+    lines = [f"| ask of | {' | '.join(heads)} |", "| --- |" + " ---: |" * len(columns)]
+    for peer, rows in times.items():
+        cells = [f"{rows[key]:.2g}" if (key := f"{batch} at {history}") in rows else "-" for batch, history in columns]
+        lines.append(f"| {peer} | {' | '.join(cells)} |")
+    return "\n".join(lines)
