@@ -110,7 +110,7 @@ class Regression:
 
 
 def cross_entropy(logits, y):
-    return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+    return optax.softmax_cross_entropy_with_integer_labels(logits.astype("float32"), y).mean()
 
 
 def measured(task, logits, every):
