@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
+from vtune.errors import WorkerError
 from vtune.executors.ray.worker import Order
 
 
@@ -59,12 +60,15 @@ class Site:
 
         Raises:
           WorkerLost: it has died.
+          WorkerError: it failed with an error that does not travel. Others are raised as they are.
         """
         try:
             return self._ray.get(ref)
         except lost_errors(self._ray) as error:
             self.lose()
             raise WorkerLost(str(error)) from None
+        except self._ray.exceptions.UnserializableException as error:
+            raise WorkerError(f"a worker failed with an error that only its text tells of: {error}") from None
 
     def lose(self) -> None:
         """Gives the worker up, and makes sure that it does no more."""
