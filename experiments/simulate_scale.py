@@ -3,9 +3,9 @@
     python experiments/simulate_scale.py --trials 20000        # a look
     python experiments/simulate_scale.py                       # a million trials; writes results/scale.json
 
-The loop, the proposer, the scheduler and the store are those of every study; workers answer at once with curves out of a
-formula (`simulation/workers.py`). Told are proposals, decisions and rows a second, the shares of the time by rooms, the
-slope of memory over trials, and the size of the store.
+The loop, the proposer, the scheduler and the store are those of every study; workers answer at once, with curves out
+of a formula (`simulation/workers.py`). Told are proposals, decisions and rows a second, the shares of the time by
+rooms, the slope of memory over trials, and the size of the store.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,14 @@ WISHES = 100
 
 
 def simulate(
-    store: Path, *, trials: int, workers: int, answers: int, scheduler: str | None, proposer: str = "random", steps: int = 27
+    store: Path,
+    *,
+    trials: int,
+    workers: int,
+    answers: int,
+    scheduler: str | None,
+    proposer: str = "random",
+    steps: int = 27,
 ) -> dict[str, Any]:
     """Drives a study of simulated trials to its end.
 
@@ -69,9 +75,7 @@ def simulate(
       What was measured, as JSON values.
     """
     run = Run(steps, max(1, steps // 9))
-    asked = settings(
-        metric="loss", mode="min", trials=trials, run=run, steps=steps, seed=0, rng="pcg", keep=0
-    )  # fmt: skip
+    asked = settings(metric="loss", mode="min", trials=trials, run=run, steps=steps, seed=0, rng="pcg", keep=0)
     rules = schedulers.prepared(schedulers.make(scheduler), study_info(asked, SPACE, METRICS))
     times = clock(run, steps, schedulers.marks(rules))
     pool = Workers(workers, answers, Length(steps, times.every, times.marks_of(steps)))
@@ -99,18 +103,30 @@ def simulate(
         watch.stop()
         counts = writer.reader().counts(record.id)
     size = sum(path.stat().st_size for path in store.parent.iterdir() if path.is_file())
+    decisions, per_second = pool.answered, lambda count: round(count / seconds, 1)
     return {
-        "trials": trials, "workers": workers, "answers_a_tick": answers, "scheduler": scheduler, "proposer": proposer,
-        "ended": counts, "ticks": pool.ticks, "seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1),
-        "trials_a_second": round(trials / seconds), "decisions_a_second": round(pool.answered / seconds),
-        "rows_written_a_second": round((2 * trials + pool.answered) / seconds), "transactions_a_second": round(pool.ticks / seconds, 1),
-        "busy_when_a_worker_measures_every_seconds": round(workers * seconds / pool.answered, 3),
-        "trials_a_second_by_fifths": fifths(watch.memory, trials),
+        "trials": trials,
+        "workers": workers,
+        "answers_a_tick": answers,
+        "scheduler": scheduler,
+        "proposer": proposer,
+        "ended": counts,
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(cpu, 1),
+        "a_second": {
+            "proposals": per_second(trials),
+            "decisions": per_second(decisions),
+            "rows_written": per_second(2 * trials + decisions),
+            "transactions": per_second(pool.ticks),
+            "trials_by_fifths_of_the_study": fifths(watch.memory, trials),
+        },
+        "saturated_if_a_worker_measures_every_seconds": round(workers * seconds / decisions, 3),
         "shares": {room: round(share, 3) for room, share in watch.shares().items()},
-        "places": dict(watch.places.most_common(12)),
+        "places": {place: round(count / sum(watch.places.values()), 3) for place, count in watch.places.most_common(8)},
         "memory": summary(watch.memory, trials),
-        "store_bytes": size, "store_bytes_a_trial": round(size / trials),
-    }  # fmt: skip
+        "store_bytes": size,
+        "store_bytes_a_trial": round(size / trials),
+    }
 
 
 def fifths(rows: list[tuple[float, int, int]], trials: int) -> list[int]:
