@@ -77,7 +77,7 @@ def pretrained(shape, length: int, names, steps: int, store):
 
 
 def memory(whole, adapters, base) -> Table:
-    """What the states of all trials take, beside as many whole networks; both from `vtune.plan`."""
+    """What the states of all trials take, beside what `vtune.plan` says of as many whole networks."""
     once = sum(leaf.nbytes for leaf in jax.tree.leaves(base))
     table = Table("a trial holds", "KiB each", f"MiB for {TRIALS}", caption="The frozen network is counted once.")
     for what, plan, shared in (("all weights", whole, 0), ("adapters", adapters, once)):
@@ -106,8 +106,8 @@ def main() -> None:
         task, SPACE, metric="bits", mode="min", trials=TRIALS, steps=steps, eval_every=steps // 4, store=options.store,
         **how,
     )  # fmt: skip
-    planned = [vtune.plan(each, SPACE, trials=TRIALS, steps=steps, **how) for each in (whole, task)]
-    Console().print(memory(*planned, base))
+    planned = vtune.plan(whole, SPACE, trials=TRIALS, steps=steps, **how)
+    Console().print(memory(planned, study.explain(), base))
     print(study.explain())
     print("\nThe best five, in bits per character of the manual:")
     print(best_trials(study.frame(), "min", 5)[["id", "bits", "train_bits", *SPACE]].to_string(index=False))

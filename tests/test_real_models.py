@@ -21,6 +21,7 @@ import adapters
 import augmented_cnn
 import burgers
 import char_transformer
+import out_of_core
 import ppo
 
 
@@ -223,3 +224,13 @@ def test_what_is_left_of_the_equation_is_nothing_for_the_exact_solution(monkeypa
     found = burgers.Burgers().losses(SimpleNamespace(scale=1.0), None, jax.random.key(0))
     assert found["equation_loss"] < 1e-10
     assert found["boundary_loss"] == pytest.approx((2 * burgers.VISCOSITY * np.tanh(1)) ** 2, rel=1e-4)
+
+
+def test_data_on_disk_are_loaded_once_for_all_lanes(small):
+    studies, printed = small(out_of_core)
+    study = studies["out-of-core"]
+    assert study.explain().lanes == 16
+    assert set(study.frame()["step"]) == {20_000 // out_of_core.BATCH}
+    assert study.best.metrics["r2"] > 0.3
+    loaded = int(next(line for line in printed.splitlines() if "windows loaded" in line).split("│")[2])
+    assert 5 <= loaded <= 7

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections import deque
 
 import jax
@@ -13,8 +16,8 @@ from flax import linen as nn
 
 import vtune
 from vtune.engine.lanes import Entry
-from vtune.engine.stream import StreamedBlock
-from vtune.errors import ArgumentError, StoreError, TaskError
+from vtune.engine.stream import Feed, StreamedBlock
+from vtune.errors import ArgumentError, Interrupted, StoreError, TaskError
 from vtune.tasks import Run, Windows
 from vtune.tasks.budget import Length
 
@@ -201,3 +204,44 @@ def test_a_resumed_study_must_have_the_same_stream(tmp_path):
     other[-1] += 1
     with pytest.raises(StoreError, match="stream"):
         vtune.tune(task(train=(other, Y)), SPACE, resume=True, **options)
+
+
+def test_the_next_window_is_loaded_before_it_is_asked_for():
+    come = threading.Event()
+
+    class Watched(vtune.Streamed):
+        def window(self, number):
+            if number == 1:
+                come.set()
+            return super().window(number)
+
+    watched = task(Watched)
+    feed = Feed(watched, jax.device_put(watched.data))
+    np.testing.assert_array_equal(feed.at(3)["train"][0], X[:WINDOW])
+    assert come.wait(60)
+    assert feed.at(0)["valid"][0] is feed.at(4)["valid"][0]
+    feed.close()
+
+
+def test_a_stream_that_was_interrupted_goes_on_exactly(tmp_path, monkeypatch):
+    options = {"trials": 12, "steps": 18, "eval_every": 6, "block": 4, "lanes": 8, "threads": 1} | OPTIONS
+    whole = vtune.tune(task(), SPACE, **options).curves()
+    kept = options | {"store": tmp_path / "vtune.db", "name": "stream", "resume": True}
+    advance, count = StreamedBlock.advance, [0]
+
+    def counted(block, steps):
+        chunk = advance(block, steps)
+        count[0] += 1
+        if count[0] == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+        return chunk
+
+    with monkeypatch.context() as patches:
+        patches.setattr(StreamedBlock, "advance", counted)
+        with pytest.raises(Interrupted):
+            vtune.tune(task(), SPACE, **kept)
+    found = vtune.tune(task(), SPACE, **kept).curves()
+    order = ["trial", "step"]
+    np.testing.assert_array_equal(
+        found.sort_values(order)["loss"].to_numpy(), whole.sort_values(order)["loss"].to_numpy()
+    )
