@@ -68,8 +68,11 @@ export default function ({ parentElement, data, setTriggerValue }) {
   chart.style.height = `${figure.layout.height ?? 450}px`;
   chart.setAttribute("aria-label", picked ? `${about}. Arrow keys go from trial to trial, Enter opens one.` : about);
   chart.tabIndex = picked ? 0 : -1;
-  const buttons = ["autoScale2d", "lasso2d", ...(picked ? [] : ["select2d"])];
-  const config = { displaylogo: false, modeBarButtonsToRemove: buttons, doubleClickDelay: 400 };
+  const config = {
+    displaylogo: false,
+    modeBarButtonsToRemove: ["autoScale2d", "lasso2d", ...(picked ? [] : ["select2d"])],
+    modeBarButtonsToAdd: picked ? ["select2d"] : [],
+  };
   library(source)
     .then(async (Plotly) => {
       await Plotly.react(chart, figure.data, figure.layout, config);

@@ -156,7 +156,7 @@ def test_keys_go_through_the_dots_and_a_box_selects_trials(app, tab):
     chart.press("Enter")
     sync_api.expect(tab.get_by_role("heading", name="Trial 2")).to_be_visible(timeout=WAIT)
     chart.hover()
-    chart.locator("a.modebar-btn[data-val=select]").click()
+    chart.locator(".modebar-btn[data-val=select]").click()
     box = chart.bounding_box()
     tab.mouse.move(box["x"] + 80, box["y"] + 50)
     tab.mouse.down()
