@@ -43,6 +43,7 @@ def plan(
     block: int | str = "auto",
     strategy: str | Strategy = "auto",
     threads: int | str = "auto",
+    devices: int | str = "auto",
     pack: bool | str | Iterable[str] = "auto",
     buckets: str | Mapping[str, Sequence[int]] | None = "auto",
     seed: int = 0,
@@ -65,6 +66,7 @@ def plan(
       block: as in `vtune.tune`.
       strategy: as in `vtune.tune`.
       threads: as in `vtune.tune`.
+      devices: as in `vtune.tune`.
       pack: as in `vtune.tune`.
       buckets: as in `vtune.tune`.
       seed: of the sample.
@@ -97,7 +99,7 @@ def plan(
     enable_compilation_cache()
     began = time.perf_counter()
     host_threads = default_threads() if threads == "auto" else whole("threads", threads, 1)
-    count = devices_of("auto")
+    count = devices_of(devices)
     data = place(task.data, count)
 
     def make(how: Strategy, blocks: int, division: Forecast | None, ranges: Buckets) -> LocalExecutor:
