@@ -2,8 +2,8 @@
 
 The task is as small as can be, so that nearly all of a trial is proposing, handing over, deciding and writing. The same
 study runs with fewer and with more trials: what the additional trials took is the cost of a trial, and what is left is
-that of beginning; a run before them takes what happens once in a process. Seconds are those of the driving process, all of its threads together; they hold on a machine
-that others use too.
+that of beginning; a run before them takes what happens once in a process. Seconds are those of the driving process, all
+of its threads together; they hold on a machine that others use too.
 
 Run it with `python experiments/bench_machines.py`; it prints the figures and writes experiments/results/machines.json.
 Without a cluster it starts Ray on this machine, with a logical core for each worker.

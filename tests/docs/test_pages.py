@@ -113,6 +113,11 @@ def proposers(page):
     assert page.second.best.score < page.study.best.score + 0.01
 
 
+def machines(page):
+    assert page.study.frame()["state"].eq("complete").sum() == 64
+    importlib.import_module("ray").shutdown()
+
+
 FACTS = {
     "README.md": one_program,
     "from-optuna.md": optuna,
@@ -124,6 +129,7 @@ FACTS = {
     "hyperparameters.md": hyperparameters,
     "how-it-works.md": how_it_works,
     "limits.md": limits,
+    "machines.md": machines,
     "packed.md": packed,
     "proposers.md": proposers,
 }
@@ -141,6 +147,8 @@ def test_the_blocks_of_a_page_run_in_order(page, tmp_path, monkeypatch):
         package = needed(block)
         if package is not None and importlib.util.find_spec(package) is None:
             continue
+        if package == "ray":  # a page is no file that workers could import
+            importlib.import_module("ray.cloudpickle").register_pickle_by_value(module)
         before = text[: block.start("source")].count("\n")
         with jax.default_matmul_precision("highest"):
             exec(compile("\n" * before + block["source"], str(page), "exec"), module.__dict__)

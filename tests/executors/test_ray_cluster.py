@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from executors import far
 import vtune
 from vtune.errors import Interrupted, WorkerError
 from vtune.executors import Ray
+from vtune.snapshots import Snapshots
 
 ray = pytest.importorskip("ray")
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
@@ -78,7 +80,7 @@ def test_copies_between_workers_and_a_death_between_two_ticks(cluster, tmp_path)
     """What is copied does not depend on lanes; the states that died with a worker are trained again."""
     options = {"scheduler": vtune.schedulers.PBT(interval=3, quantile=0.4), "lanes": 16}
     killed = far.Judged(options["scheduler"], far.When(2, lambda: far.kill(tmp_path)))
-    found = study(tmp_path, 16, Ray(workers=3), **{**options, "scheduler": killed})
+    found = study(tmp_path, 16, Ray(workers=2), **{**options, "scheduler": killed})
     assert_each_once(found, 16)
     assert_same(found, study(tmp_path, 16, **options))
     assert lost(found) == 1
@@ -110,7 +112,7 @@ def test_ctrl_c_ends_soon_keeps_what_was_measured_and_goes_on(cluster, tmp_path)
         study(tmp_path, 30, Ray(workers=2), **{**options, "scheduler": pressed})
     measured = len(vtune.load(options["store"], "far").curves())
     assert measured > 0
-    found = study(tmp_path, 30, Ray(workers=3), resume=True, **options)
+    found = study(tmp_path, 30, Ray(workers=1), resume=True, **options)
     assert_each_once(found, 30)
     assert_same(found, study(tmp_path, 30, scheduler=scheduler))
 
@@ -135,8 +137,7 @@ def test_every_decision_is_that_of_one_process(cluster, tmp_path, scheduler):
 
 @pytest.mark.slow
 def test_trials_of_a_worker_that_died_go_on_from_the_last_snapshot(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr("vtune.snapshots.SECONDS", 0.0)
-    monkeypatch.setattr("vtune.snapshots.SHARE", 0)
+    monkeypatch.setattr(vtune.study, "Snapshots", functools.partial(Snapshots, seconds=0))
     options = {"scheduler": vtune.schedulers.Median(), "store": tmp_path / "vtune.db", "lanes": 8}
     killed = far.Judged(options["scheduler"], far.When(6, lambda: far.kill(tmp_path)))
     found = study(tmp_path, 8, Ray(workers=2), **{**options, "scheduler": killed, "steps": 40, "name": "far"})
