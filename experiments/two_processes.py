@@ -5,7 +5,7 @@
 
 Lanes do not talk to each other, so nothing is won by one array over all hosts: each process runs a study of its own on
 its local devices, with its own seed and its own store, and the first one ranks what all have found. On a real slice,
-start this file once a host with `--process N --processes N --address HOST:PORT`; Cloud TPUs tell JAX these by themselves.
+start this file once a host, with `--process N --processes N --address HOST:PORT`.
 """
 
 from __future__ import annotations

@@ -79,4 +79,3 @@ def room_of(file: str) -> str | None:
         return None
     inside = path.relative_to(HOME)
     return ROOMS.get(inside.as_posix()) or ROOMS.get(inside.parts[0]) or "loop"
-

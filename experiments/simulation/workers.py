@@ -132,19 +132,20 @@ class Workers:
 
     def copy(self, copies: Sequence[Copy]) -> None:
         everyone = {**self._training, **self._paused}
-        standing = {copy.trial: everyone[copy.source].at for copy in copies}
-        for copy in copies:
-            everyone[copy.trial].at, everyone[copy.trial].config = standing[copy.trial], copy.config
+        standing = [everyone[copy.source].at for copy in copies]
+        for copy, at in zip(copies, standing, strict=True):
+            everyone[copy.trial].at, everyone[copy.trial].config = at, copy.config
+        self.recall([copy.trial for copy in copies if copy.trial in self._paused])
 
     def _seat(self, trial: Trial) -> Seat:
         trial.worker = self._idle.pop()
         self._training[trial.id] = trial
-        self._begin(trial)
+        self._begin(trial, self._now)
         return Seat(trial.id, 0, trial.worker, 0, self._length.steps)
 
-    def _begin(self, trial: Trial) -> None:
+    def _begin(self, trial: Trial, since: float) -> None:
         steps = self._marks[trial.at] - self._done(trial)
-        trial.due = self._now + steps * self._pace[trial.worker]
+        trial.due = since + steps * self._pace[trial.worker]
         heapq.heappush(self._due, (trial.due, trial.id))
 
     def _done(self, trial: Trial) -> int:
@@ -154,7 +155,7 @@ class Workers:
         for trial in answers:
             trial.at += 1
             if trial.at < len(self._marks):
-                self._begin(trial)
+                self._begin(trial, trial.due)
         n, step = len(answers), np.array([self._done(trial) for trial in answers], np.int64)
         losses = np.array([loss(trial.id, trial.config, self._done(trial)) for trial in answers])
         return Chunk(
