@@ -116,6 +116,23 @@ class Broken(Bowl):
         return {**state, "x": x}, metrics
 
 
+class Hungry(Bowl):
+    """Finds the device's memory full, once."""
+
+    def step(self, hp, state, data, key):
+        told = Path(self.folder, "told")
+
+        def take(x):
+            if not told.exists():
+                told.touch()
+                raise RuntimeError("RESOURCE_EXHAUSTED: there is no memory for 123 bytes")
+            return x
+
+        state, metrics = super().step(hp, state, data, key)
+        x = jax.pure_callback(take, jax.ShapeDtypeStruct((6,), jnp.float32), state["x"], vmap_method="expand_dims")
+        return {**state, "x": x}, metrics
+
+
 class Deadly(Bowl):
     """Ends every process that trains it."""
 

@@ -150,6 +150,16 @@ def test_trials_of_a_worker_that_died_go_on_from_the_last_snapshot(cluster, tmp_
 
 
 @pytest.mark.slow
+def test_a_worker_without_memory_goes_on_with_fewer_blocks(cluster, tmp_path):
+    found = vtune.tune(far.Hungry(tmp_path), far.SPACE, trials=20, executor=Ray(workers=1), **far.OPTIONS)
+    assert_each_once(found, 20)
+    assert_same(found, study(tmp_path, 20))
+    told = [event.detail["blocks"] for event in found._reader.events(found.record.id) if event.kind == "out of memory"]
+    assert told == [1]
+    assert lost(found) == 0
+
+
+@pytest.mark.slow
 def test_folds_seeds_and_fresh_seeds(cluster, tmp_path):
     options = {"seeds": 2, "rerun": 2}
     found, here = study(tmp_path, 20, Ray(workers=2), **options), study(tmp_path, 20, **options)

@@ -56,7 +56,7 @@ class RayExecutor(LocalExecutor):
         self._threads_each = job.threads
         shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), job.task.data)
         super().__init__(
-            job.task, job.space, data=shapes, run=job.run, strategy=choice.strategy, blocks=choice.blocks, threads=1,
+            job.task, job.space, data=shapes, run=job.run, strategy=choice.strategy, blocks=choice.blocks, threads=2,
             seed=job.seed, rng_name=job.rng_name, buckets=choice.buckets, folds=job.folds, seeds=job.seeds,
             free=job.free, clock=job.clock, status=status, waiting=waiting,
         )  # fmt: skip

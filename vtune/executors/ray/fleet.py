@@ -10,13 +10,14 @@ from typing import Any
 from vtune.engine.devices import settings_here
 from vtune.errors import WorkerError
 from vtune.executors.job import Job
+from vtune.executors.memory import WorkerMemoryFull
 from vtune.executors.ray.site import Site, WorkerLost, lost_errors
 from vtune.executors.ray.worker import Choice, Facts, Worker
 
 ASK_SECONDS = 2.0
 """How often the cluster is asked whether there is room for workers that are missing."""
-START_SECONDS = 120.0
-"""How long a run waits for workers for which there is room, before it begins with those that are there."""
+START_SECONDS = 60.0
+"""How long a run waits for as many workers as the cluster is large enough for, before it begins with fewer."""
 MOST_REFUSED = 3
 """Workers that may fail while they start, until no more are asked for."""
 
@@ -62,7 +63,7 @@ class Fleet:
         self._next = 0.0
 
     def start(self, room: int) -> None:
-        """Asks for workers and waits for those for which there is room, for one at least."""
+        """Asks for workers and waits for as many as the cluster is large enough for, for one at least."""
         self._status("waiting for workers")
         until = time.monotonic() + START_SECONDS
         self.census()
@@ -111,12 +112,17 @@ class Fleet:
         return found
 
     def settled(self, refs: Mapping[Site, Any], seconds: float) -> dict[Site, Any]:
-        """As `gathered` while a run ends: who does not answer in time, or answers with an error, is given up."""
+        """As `gathered` after a tick has failed: who does not answer in time, or fails too, is given up.
+
+        A worker whose memory is full has only too much to do.
+        """
         self._ray.wait(list(refs.values()), num_returns=len(refs), timeout=seconds)
         found = {}
         for site, ref in refs.items():
             try:
                 found[site] = self._ray.get(ref, timeout=0)
+            except WorkerMemoryFull:
+                continue
             except Exception:
                 site.lose()
         return found
@@ -168,7 +174,7 @@ class Fleet:
         refs = [facts]
         if self._choice is not None:
             refs += [actor.begin.remote(self._choice)]
-            refs += [actor.make.remote(number, exemplar) for number, exemplar in self._programs.items()]
+            refs += [actor.make.remote(number, exemplar) for number, exemplar in list(self._programs.items())]
         return Arrival(actor, refs, self._choice)
 
     def _admit(self, arrival: Arrival) -> None:

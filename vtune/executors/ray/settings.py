@@ -117,7 +117,7 @@ class Ray:
         job = dataclasses.replace(job, threads=job.threads or (1 if options["num_gpus"] else int(options["num_cpus"])))
         fleet = Fleet(ray, options, lambda: self._wanted(ray, options), job, status, waiting)
         try:
-            fleet.start(_room(ray.available_resources(), options))
+            fleet.start(_most(ray, options))
             return RayExecutor(job, fleet, choose(fleet), status, waiting)
         except BaseException:
             fleet.close()
@@ -130,12 +130,14 @@ class Ray:
         gpus = float(everywhere if self.gpus == "auto" else self.gpus)
         shares = [int(host["CPU"] / max(1.0, host.get("GPU", 0) // gpus if gpus else 1.0)) for host in hosts]
         cpus = self.cpus if self.cpus != "auto" else max(1, min(shares, default=1))
-        return {"num_cpus": cpus, "num_gpus": gpus, "resources": dict(self.resources)}
+        found = {"num_cpus": cpus, "num_gpus": gpus, "resources": dict(self.resources)}
+        # This process may keep off the GPUs, for itself alone.
+        return {**found, "runtime_env": {"env_vars": {"JAX_PLATFORMS": ""}}} if gpus else found
 
     def _wanted(self, ray: Any, options: Mapping[str, Any]) -> int:
         if self.workers != "auto":
             return int(self.workers)
-        return max(1, sum(_room(host, options) for host in _hosts(ray)))
+        return max(1, _most(ray, options))
 
 
 def _hosts(ray: Any) -> list[dict[str, float]]:
@@ -146,6 +148,11 @@ def _room(resources: Mapping[str, float], options: Mapping[str, Any]) -> int:
     """For how many workers there is room."""
     need = {"CPU": options["num_cpus"], "GPU": options["num_gpus"], **options["resources"]}
     return int(min(resources.get(name, 0) // amount for name, amount in need.items() if amount))
+
+
+def _most(ray: Any, options: Mapping[str, Any]) -> int:
+    """For how many workers the cluster is large enough, if nobody else uses it."""
+    return sum(_room(host, options) for host in _hosts(ray))
 
 
 def _first(configs: Sequence[Mapping[str, Any]], n: int) -> Sequence[Mapping[str, Any]]:
