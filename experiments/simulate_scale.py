@@ -27,6 +27,7 @@ from soak import summary
 
 import vtune
 from vtune import proposers, schedulers
+from vtune.interrupts import Interrupts
 from vtune.judge import study_info
 from vtune.kept import Kept
 from vtune.loop import Loop
@@ -80,7 +81,7 @@ def simulate(
     times = clock(run, steps, schedulers.marks(rules))
     pool = Workers(workers, answers, Length(steps, times.every, times.marks_of(steps)))
     suggests = proposers.make(proposer, SPACE, 0)
-    with open_writer(store) as writer, Queue(store) as queue:
+    with open_writer(store) as writer, Queue(store) as queue, Interrupts() as interrupts:
         record = writer.create(
             StudyRecord(
                 "scale", space=SPACE.to_json(), objectives=(("loss", "min"),), metrics=METRICS, trials=trials,
@@ -91,7 +92,8 @@ def simulate(
         loop = Loop(
             study=record.id, settings=asked, space=SPACE, metrics=METRICS, proposer=suggests, scheduler=rules,
             executor=pool, writer=writer, take=lambda: queue.take("scale"), mark=queue.mark,
-            display=Display("scale", "loss", "off"), check=lambda: None, report=lambda tally: {}, kept=Kept(0),
+            display=Display("scale", "loss", "off"), check=lambda: None,
+            check_torn=lambda: None, report=lambda tally: {}, kept=Kept(0),
             snapshots=Snapshots(None), choices={},
         )  # fmt: skip
         watch = Watch(lambda: loop.tally.ended)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import sqlite3
 
 import jax
@@ -12,7 +15,9 @@ from faults.little import SPACE, Little, curves, interrupted, study
 import vtune
 from vtune.engine.lanes import Block
 from vtune.errors import Interrupted, ReplayError, StoreError
+from vtune.sameness import refuse_another
 from vtune.schedulers import PBT
+from vtune.store import StudyRecord
 
 
 @pytest.mark.parametrize(("scheduler", "after"), [(None, 3), (PBT(interval=3), 7)])
@@ -48,7 +53,7 @@ def complete(tmp_path_factory):
     ("changed", "named"),
     [
         ({"seed": 9}, "its seed was 3 and is now 9"),
-        ({"trials": 5}, "its trials was 4 and is now 5"),
+        ({"trials": 5}, r"its trials was 4 and is now 5.* learns from this one: .*warm_start=.vtune.load.store, 'x'"),
         ({"steps": 24, "eval_every": 3}, "its steps was 12 and is now 24"),
         ({"scheduler": "asha"}, "its scheduler was None and is now 'asha'"),
         ({"proposer": "sobol"}, "its proposer was 'random' and is now 'sobol'"),
@@ -87,6 +92,32 @@ def test_a_second_interrupt_in_the_middle_of_a_tick_loses_nothing(tmp_path, monk
             except Interrupted:
                 assert vtune.load(tmp_path / "s.db", "x").state == "interrupted"
     found, whole = study(**kept), study(scheduler=kept["scheduler"])
+    assert found.frame().equals(whole.frame())
+    assert curves(found).equals(curves(whole))
+
+
+class Deaf(vtune.proposers.TPE):
+    """While it proposes, Ctrl-C comes twice; it drops what that raises, as compiled code may, and proposes nonsense."""
+
+    calls = 0
+
+    def ask(self, n, pending=()):
+        self.calls += 1
+        if self.calls != 3:
+            return super().ask(n, pending)
+        os.kill(os.getpid(), signal.SIGINT)
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        return self.space.sample(n, np.random.default_rng(5))
+
+
+def test_what_was_computed_after_a_second_interrupt_that_was_lost_is_not_stored(tmp_path, monkeypatch):
+    kept = {"store": tmp_path / "s.db", "name": "x", "resume": True}
+    monkeypatch.setattr("vtune.loop.Loop._ask_ahead", lambda self: None)
+    with pytest.raises(Interrupted):
+        study(proposer=Deaf(SPACE, seed=3), **kept)
+    assert vtune.load(tmp_path / "s.db", "x").state == "interrupted"
+    found, whole = study(proposer=vtune.proposers.TPE(SPACE, seed=3), **kept), study(proposer="tpe")
     assert found.frame().equals(whole.frame())
     assert curves(found).equals(curves(whole))
 
@@ -157,3 +188,9 @@ def test_a_run_that_ran_out_of_memory_goes_on_with_the_blocks_that_are_left(tmp_
     assert found.explain().lanes == whole.explain().lanes == 4
     assert found.frame().equals(whole.frame())
     assert curves(found).equals(curves(whole))
+
+
+def test_another_number_of_devices_is_refused_with_what_to_do():
+    stored = StudyRecord("x", choices={"devices": 4})
+    with pytest.raises(StoreError, match=r"number of devices was 4 and is now 1\. Go on where .*devices=4"):
+        refuse_another(stored, StudyRecord("x"), {})

@@ -20,6 +20,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
+        self._impatient = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupts:
@@ -37,10 +38,21 @@ class Interrupts:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None and number == signal.SIGINT:
+            self._impatient = True
             raise KeyboardInterrupt
         self.received = signal.Signals(number)
 
     def check(self) -> None:
         """Raises `Interrupted` once a signal has come."""
+        self.check_torn()
         if self.received is not None:
             raise Interrupted(f"{self.received.name} received")
+
+    def check_torn(self) -> None:
+        """Raises the KeyboardInterrupt of a second Ctrl-C again, if it was lost.
+
+        Compiled code may drop what is raised in it and go on with what it has not computed (SciPy's Sobol points were
+        then all the same): nothing that came after may be stored.
+        """
+        if self._impatient:
+            raise KeyboardInterrupt

@@ -52,6 +52,7 @@ class Loop:
       mark: told the queue ids of configs that are trials in the store now.
       display: shows how it goes.
       check: raises `Interrupted` when the run is to end.
+      check_torn: raises where what was computed last may be wrong; called before anything is written.
       report: makes the JSON values of `explain()` from the tally.
       kept: the states of the best trials.
       snapshots: puts the states of running trials on disk now and then.
@@ -73,6 +74,7 @@ class Loop:
         mark: Callable[[Sequence[int]], None],
         display: Display,
         check: Callable[[], None],
+        check_torn: Callable[[], None],
         report: Callable[[Tally], Mapping[str, Any]],
         kept: Kept,
         snapshots: Snapshots,
@@ -88,7 +90,7 @@ class Loop:
         self._take = take
         self._mark = mark
         self._display = display
-        self._check = check
+        self._check, self._check_torn = check, check_torn
         self._report = report
         self._kept = kept
         self._snapshots = snapshots
@@ -462,6 +464,7 @@ class Loop:
             events=tuple(self._events), configs=dict(self._changed), study={"choices": choices, **fields},
         )  # fmt: skip
         started = time.perf_counter()
+        self._check_torn()
         self._writer.commit(self._study, commit)
         self._mark(self._refused + [trial.queued for trial in self._new if trial.queued is not None])
         self._refused.clear()

@@ -17,8 +17,15 @@ CHOICES = {
     "rules": "scheduler",
     "constraints": "constraint",
     "devices": "number of devices",
+    "precision": "precision (a setting of JAX)",
 }
 """Choices that must stay as they were -> how an error names them."""
+REMEDIES = {
+    "trials": "A study ends as it was begun; for more trials begin another that learns from this one: "
+    "name=..., warm_start=[vtune.load(store, {name!r})].",
+    "devices": "Go on where there are as many (devices={before}, of those that JAX finds), or give another name.",
+}
+"""What to do about some differences, where it is not simply to give what was given before."""
 
 
 def description(task: Any) -> dict[str, Any]:
@@ -48,12 +55,15 @@ def refuse_another(stored: StudyRecord, wanted: StudyRecord, task: Mapping[str, 
         now = wanted.choices.get(part)
         before = stored.choices.get(part, now if part == "rules" else None)
         if before != now:
-            told = (stored.length, wanted.length) if part == "budget" else (before or "none", now or "none")
-            raise _another(stored, f"its {words} was {told[0]} and is now {told[1]}")
+            nothing = 1 if part == "devices" else "none"
+            told = (stored.length, wanted.length) if part == "budget" else (before or nothing, now or nothing)
+            remedy = REMEDIES.get(part, "").format(name=stored.name, before=told[0])
+            raise _another(stored, f"its {words} was {told[0]} and is now {told[1]}", remedy)
     for field in FIELDS:
         before, now = getattr(stored, field), getattr(wanted, field)
         if before != now:
-            raise _another(stored, f"its {field} was {before!r} and is now {now!r}")
+            remedy = REMEDIES.get(field, "").format(name=stored.name, before=before)
+            raise _another(stored, f"its {field} was {before!r} and is now {now!r}", remedy)
 
 
 def _same_task(stored: StudyRecord, now: Mapping[str, Any]) -> None:
@@ -77,7 +87,6 @@ def _same_space(stored: StudyRecord, wanted: StudyRecord) -> None:
     raise _another(stored, f"its space was {before!r} and is now {now!r}")
 
 
-def _another(stored: StudyRecord, difference: str) -> StoreError:
-    return StoreError(
-        f"study {stored.name!r} cannot go on: {difference}. Give what it was begun with, or another name."
-    )
+def _another(stored: StudyRecord, difference: str, remedy: str = "") -> StoreError:
+    what_to_do = remedy or "Give what it was begun with, or another name."
+    return StoreError(f"study {stored.name!r} cannot go on: {difference}. {what_to_do}")

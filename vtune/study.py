@@ -217,9 +217,11 @@ class Study(SavedStudy):
                     programs = list(executor.planner.compiled.values())
                     learn(executor.division.work, lambda config: executor.buckets.largest([config])[0], programs)
             except (Interrupted, KeyboardInterrupt) as error:
-                if loop is not None and isinstance(error, Interrupted):
+                try:
+                    if loop is None or not isinstance(error, Interrupted):
+                        raise KeyboardInterrupt
                     loop.give_up(state="interrupted")
-                else:
+                except KeyboardInterrupt:
                     self._end(state="interrupted")
                 counts = self._counts()
                 again = " Go on with resume=True, or `vtune resume SCRIPT`." if self._files is not None else ""
@@ -393,8 +395,8 @@ class Study(SavedStudy):
             study=self._study, settings=self.settings, space=self._given_space, metrics=metrics,
             proposer=self._proposer, scheduler=scheduler, executor=executor, writer=self._writer,
             take=lambda: self._queue.take(record.name), mark=self._queue.mark, display=display, check=interrupts.check,
-            report=lambda tally: self._explanation(executor, tally).to_json(), kept=self._kept, choices=choices,
-            snapshots=self._snapshots,
+            check_torn=interrupts.check_torn, report=lambda tally: self._explanation(executor, tally).to_json(),
+            kept=self._kept, choices=choices, snapshots=self._snapshots,
         )  # fmt: skip
         if self._standing is not None:
             self._proposer.restore(record.choices["proposer"])

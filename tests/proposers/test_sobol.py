@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +12,7 @@ from vtune.errors import ArgumentError, SpaceError
 from vtune.proposers import Random, Sobol
 from vtune.space import Choice, Float, Int, Space
 
+ROOT = Path(__file__).parents[2]
 FREE = Space(x=Float(0, 1), y=Float(0, 1), z=Float(0, 1))
 BOUND = Space(
     a=Float(0, 1),
@@ -59,3 +64,31 @@ def test_what_cannot_be_is_refused():
         Sobol(Space(a=Float(0, 1), constraints=lambda config: False)).ask(3)
     with pytest.raises(ArgumentError, match="up to 21201 hyperparameters; got 21202"):
         Sobol(Space(**{f"p{i}": Int(0, 1) for i in range(21_202)}))
+
+
+SCRIPT = """
+import numpy
+from vtune.errors import ProposerError
+from vtune.proposers import Sobol
+from vtune.space import Float, Space
+
+def gone(*ignored, **named):
+    raise KeyboardInterrupt
+
+load, numpy.load = numpy.load, gone
+sobol = Sobol(Space(x=Float(0.0, 1.0)), seed=0)
+try:
+    sobol.ask(4)
+except ProposerError as error:
+    print(error)
+numpy.load = load
+print(len({config["x"] for config in sobol.ask(4)}))
+"""
+
+
+def test_points_that_scipy_could_not_make_are_an_error_and_not_points():
+    """SciPy drops an error, and a Ctrl-C, that comes while it reads its table, which it does once a process."""
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-2:] == [
+        "SciPy could not read the direction numbers of Sobol points: ask again", "4"
+    ], done.stderr  # fmt: skip

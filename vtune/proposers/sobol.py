@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from vtune.errors import ArgumentError
+from vtune.errors import ArgumentError, ProposerError
 from vtune.proposers.base import register
 from vtune.proposers.walk import Walk
 from vtune.records import Config
@@ -80,4 +80,8 @@ class Sobol(Walk):
     def _engine(self) -> Engine:
         from scipy.stats import qmc  # half a second to import, and only this proposer needs it
 
-        return qmc.Sobol(self.space.dim, scramble=True, rng=self.seed)
+        engine = qmc.Sobol(self.space.dim, scramble=True, rng=self.seed)
+        first, second = engine.random(2)
+        if (first == second).all():  # SciPy drops what is raised while it reads them, Ctrl-C too
+            raise ProposerError("SciPy could not read the direction numbers of Sobol points: ask again")
+        return engine.reset()
