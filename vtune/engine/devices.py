@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 import jax
 
+from vtune.engine.numerics import numerics, under
 from vtune.errors import ArgumentError
 
 T = TypeVar("T")
@@ -57,26 +58,13 @@ def as_here(function: Callable[[], T]) -> Callable[[], T]:
     ...     pool.submit(look).result()
     'highest'
     """
-    settings = settings_here()
+    settings = numerics()
 
     def run() -> T:
-        with contextlib.ExitStack() as stack:
-            for name, value in settings.items():
-                stack.enter_context(getattr(jax, name)(value))
+        with under(settings):
             return function()
 
     return run
-
-
-def settings_here() -> dict[str, Any]:
-    """The JAX settings of this thread that change what is traced, by name."""
-    return {name: getattr(jax.config, f"jax_{name}") for name in _SETTINGS}
-
-
-def use_settings(settings: Mapping[str, Any]) -> None:
-    """Has this whole process trace under the settings of another."""
-    for name, value in settings.items():
-        jax.config.update(f"jax_{name}", value)
 
 
 class Workers:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vtune.engine.devices import settings_here
+from vtune.engine.numerics import numerics
 from vtune.errors import WorkerError
 from vtune.executors.job import Job
 from vtune.executors.memory import WorkerMemoryFull
@@ -53,7 +53,7 @@ class Fleet:
         self._ray, self._wanted, self._status, self._waiting = ray, wanted, status, waiting
         groups = {"concurrency_groups": {"making": 1, "control": 1}, "max_restarts": 0}
         self._kind = ray.remote(**options, **groups)(Worker)
-        self._job, self._look = ray.put(job), settings_here()
+        self._job, self._look = ray.put(job), numerics()
         self.sites: list[Site] = []
         self._coming: list[Arrival] = []
         self._programs: dict[int, Mapping[str, Any]] = {}

@@ -16,7 +16,7 @@ from vtune import rng
 from vtune.blame import traced_with
 from vtune.cache import enable_compilation_cache
 from vtune.engine.buckets import Buckets, Forecast
-from vtune.engine.devices import Workers, devices_of, use_settings
+from vtune.engine.devices import Workers, devices_of
 from vtune.engine.lanes import Block, Chunk
 from vtune.engine.program import Program, trace
 from vtune.engine.sharding import place
@@ -63,7 +63,8 @@ class Worker:
     """
 
     def __init__(self, job: Job, look: Mapping[str, Any]):
-        use_settings(look)
+        for name, value in look.items():
+            jax.config.update(f"jax_{name}", value)
         enable_compilation_cache(job.cache)
         devices_of(job.wanted.devices)
         self._job = job
