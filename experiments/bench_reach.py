@@ -115,7 +115,7 @@ def main() -> None:
                     study = search(seed, steps=options.steps, store=store, **choices)
                     with open_reader(store) as reader:
                         foreseen = foresight(reader, study.record.id or 0)
-                done[name] = best(study) | foreseen | {"improvements": improvements(study)}
+                    done[name] = best(study) | foreseen | {"improvements": improvements(study)}
                 options.out.write_text(json.dumps(report, indent=1) + "\n")
                 print(seed, name, json.dumps(best(study)), flush=True)
     show(report, options.trials)
