@@ -117,7 +117,9 @@ def main() -> None:
                         foreseen = foresight(reader, study.record.id or 0)
                     done[name] = best(study) | foreseen | {"improvements": improvements(study)}
                 options.out.write_text(json.dumps(report, indent=1) + "\n")
-                print(seed, name, json.dumps(best(study)), flush=True)
+                print(
+                    seed, name, {key: value for key, value in done[name].items() if key != "improvements"}, flush=True
+                )
     show(report, options.trials)
 
 
