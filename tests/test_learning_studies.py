@@ -12,6 +12,7 @@ from vtune.proposers import TPE, Random
 from vtune.proposers.history import History
 from vtune.proposers.standing import standing
 from vtune.space import Choice, Float, Int, Space
+from vtune.told import told
 
 quiet = {"progress": "off", "lanes": 8}
 LINE = Space(x=Float(0.0, 1.0), batch=Choice(1, 2, 4))
@@ -106,6 +107,19 @@ def test_a_proposer_that_does_not_follow_hears_of_each_trial_once_and_of_whole_o
     assert len(proposer.heard) == len(heard) == 12
     for trial in study.trials():
         assert (heard[json.dumps(trial.config)] == study.record.steps) == (trial.state == "complete")
+
+
+def test_a_study_tells_of_its_trials_what_its_proposer_heard():
+    proposer = Watched(Space(x=Float(0.0, 1.0)))
+    task = Line()
+    space, arguments = proposer.space, {"steps": 36, "eval_every": 9, "trials": 24, "proposer": proposer}
+    task.step = lambda hp, state, data, key: (state + 1, {})
+    study = vtune.tune(task, space, scheduler=vtune.schedulers.ASHA(min_steps=4), **arguments, **quiet)
+    known = told(study)
+    mine = sorted(zip(map(json.dumps, known.configs), known.scores[:, 0].tolist(), known.steps.tolist(), strict=True))
+    assert mine == sorted((json.dumps(config), score, steps) for config, score, steps in proposer.heard)
+    assert known.trials == 24 < len(known.configs)
+    assert len(known.ranked(space)) == 24
 
 
 def test_stopped_trials_stand_at_their_rung_in_what_the_model_learns(stopped):

@@ -54,4 +54,4 @@ def room_left(study: SavedStudy) -> RoomLeft:
             f"the model needs {gp.start} trials with a score to say what more could gain; study {study.name!r} has "
             f"{int((known.scores == known.scores).sum())}"
         )
-    return RoomLeft(study.best.score or 0.0, *promise, trials=len(known.configs))
+    return RoomLeft(study.best.score or 0.0, *promise, trials=known.trials)
