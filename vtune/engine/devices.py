@@ -15,9 +15,6 @@ from vtune.errors import ArgumentError
 
 T = TypeVar("T")
 
-_SETTINGS = ("default_matmul_precision", "enable_x64", "numpy_dtype_promotion", "numpy_rank_promotion", "debug_nans")
-"""Settings of JAX that a `with` statement may change in one thread, and that change what is traced."""
-
 
 def cores() -> int:
     """CPU cores that this process may use."""

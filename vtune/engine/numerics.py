@@ -8,6 +8,19 @@ from typing import Any
 
 import jax
 
+_SETTINGS = ("default_matmul_precision", "enable_x64", "numpy_dtype_promotion", "numpy_rank_promotion", "debug_nans")
+"""Those that a `with` statement may change in one thread, and that change what is traced."""
+
+
+def numerics() -> dict[str, Any]:
+    """The settings of this thread, by name.
+
+    >>> with jax.default_matmul_precision("highest"):
+    ...     numerics()["default_matmul_precision"]
+    'highest'
+    """
+    return {name: getattr(jax.config, f"jax_{name}") for name in _SETTINGS}
+
 
 @contextlib.contextmanager
 def under(settings: Mapping[str, Any]) -> Iterator[None]:
