@@ -19,6 +19,7 @@ from vtune.blame import traced_with
 from vtune.cache import enable_compilation_cache
 from vtune.calibration import learn
 from vtune.engine.buckets import asked_for
+from vtune.engine.numerics import numerics, precision, under
 from vtune.engine.solo import train_alone
 from vtune.engine.strategy import Strategy
 from vtune.errors import ArgumentError, ConfigError, Interrupted, ResultError
@@ -139,6 +140,7 @@ class Study(SavedStudy):
             clock=self._clock, wanted=self._wanted, threads=threads, cache=cache,
         )  # fmt: skip
         asked_for(pack, buckets, space)
+        self._numerics = numerics()
         self._progress = progress
         self._cache = cache
         self._kept = Kept(self.settings.keep)
@@ -197,6 +199,7 @@ class Study(SavedStudy):
         self._machines.connect()
         objective = self.settings.objectives[0]
         with (
+            under(self._numerics),
             Interrupts() as interrupts,
             Display(record.name, objective.metric, self._progress) as display,
             self._writer.lease(self._study, display.say, interrupts.check),
@@ -282,10 +285,11 @@ class Study(SavedStudy):
         self._writer.close()
 
     def _alone(self, route: Route, replica: int) -> Any:
-        return train_alone(
-            self.task, route, run=self._run, seed=self.settings.seed, rng_name=self.settings.rng, replica=replica,
-            folds=self.settings.folds, clock=self._clock,
-        )  # fmt: skip
+        with under(self._numerics):
+            return train_alone(
+                self.task, route, run=self._run, seed=self.settings.seed, rng_name=self.settings.rng, replica=replica,
+                folds=self.settings.folds, clock=self._clock,
+            )  # fmt: skip
 
     def _filled_routes(self, trials: Sequence[int]) -> list[Route]:
         """How the states of trials came to be, with filled configs."""
@@ -325,7 +329,7 @@ class Study(SavedStudy):
         found |= {"replicas": None if settings.replicas == 1 else {"folds": settings.folds, "seeds": settings.seeds}}
         found |= {"rules": json.loads(json.dumps(rules)) or None}
         found |= {"devices": None if self._wanted.devices == 1 else self._wanted.devices}
-        found |= {"warm_start": self._earlier or None}
+        found |= {"warm_start": self._earlier or None, "precision": precision(self._numerics)}
         found |= {"constraints": [str(constraint) for constraint in settings.constraints] or None}
         return {part: value for part, value in found.items() if value is not None}
 

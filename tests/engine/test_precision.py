@@ -22,6 +22,7 @@ from vtune import rng
 from vtune.engine.lane import LaneTask
 from vtune.engine.program import trace
 from vtune.engine.strategy import Strategy
+from vtune.errors import StoreError
 from vtune.hyper import PlainHP, Session
 from vtune.nn import nnx as vnnx
 from vtune.tasks import Run
@@ -326,3 +327,33 @@ def test_training_is_that_of_plain_flax_up_to_the_rounding_of_halves(module, str
         for name in ("loss", "train_loss", "batch_loss"):
             assert curves.loc[(1, step), name] == pytest.approx(measured[name], rel=0.03)
     assert types(study.best_params(1)) == types(variables)
+
+
+class Product:
+    """A task that tells in which precision its matrix products are traced."""
+
+    data = None
+
+    def init(self, hp, data, key):
+        return {"x": jnp.ones((2, 2)) * hp.lr}
+
+    def step(self, hp, state, data, key):
+        highest = jax.config.jax_default_matmul_precision == "highest"
+        return {"x": state["x"] @ state["x"]}, {"batch_loss": state["x"].sum(), "highest": jnp.float32(highest)}
+
+    def evaluate(self, hp, state, data, key):
+        return {"loss": state["x"].sum()}
+
+
+def test_a_study_keeps_to_the_precision_that_it_was_made_in(tmp_path):
+    options = {"trials": 2, "steps": 2, "progress": "off", "store": tmp_path / "s.db", "name": "x"}
+    space = vtune.Space(lr=vtune.Float(0.01, 0.1))
+    with jax.default_matmul_precision("highest"):
+        study = vtune.Study(Product(), space, **options)
+    study.run()
+    assert study.curves()["highest"].eq(1).all()
+    assert study.verify(1).largest < 1e-5
+    with pytest.raises(StoreError, match=r"precision .* was matrix products highest and is now none"):
+        vtune.tune(Product(), space, **options, resume=True)
+    with jax.default_matmul_precision("highest"):
+        assert vtune.tune(Product(), space, **options, resume=True).state == "complete"
