@@ -92,9 +92,8 @@ def simulate(
         loop = Loop(
             study=record.id, settings=asked, space=SPACE, metrics=METRICS, proposer=suggests, scheduler=rules,
             executor=pool, writer=writer, take=lambda: queue.take("scale"), mark=queue.mark,
-            display=Display("scale", "loss", "off"), check=lambda: None,
-            check_torn=lambda: None, report=lambda tally: {}, kept=Kept(0),
-            snapshots=Snapshots(None), choices={},
+            display=Display("scale", "loss", "off"), check=interrupts.check, check_torn=interrupts.check_torn,
+            report=lambda tally: {}, kept=Kept(0), snapshots=Snapshots(None), choices={},
         )  # fmt: skip
         watch = Watch(lambda: loop.tally.ended)
         watch.start()
