@@ -107,11 +107,6 @@ class Ray:
     def _executor(
         self, job: Job, choose: Callable[[Fleet], Choice], status: Callable[[str], None], waiting: Callable[[], None]
     ) -> RayExecutor:
-        if getattr(job.task, "windows", None) is not None:
-            raise ArgumentError(
-                "executor='ray' trains on data that lie whole on every worker; this task streams its data through the "
-                "device. Train it with executor='local'."
-            )
         ray = extra("ray", "executor='ray'")
         options = self._options(ray)
         job = dataclasses.replace(job, threads=job.threads or (1 if options["num_gpus"] else int(options["num_cpus"])))

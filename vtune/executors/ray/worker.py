@@ -7,11 +7,11 @@ import platform
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import jax
 
-import vtune
 from vtune import rng
 from vtune.blame import traced_with
 from vtune.cache import enable_compilation_cache
@@ -79,7 +79,7 @@ class Worker:
 
     def facts(self) -> Facts:
         """What this worker is."""
-        return Facts(vtune.__version__, jax.__version__, f"{jax.default_backend()} on {platform.machine()}")
+        return Facts(version("vtune"), jax.__version__, f"{jax.default_backend()} on {platform.machine()}")
 
     def choose(self, prospect: Prospect, processes: int) -> Choice:
         """Finds out how trials run best here; see `vtune.executors.prepared`.
