@@ -65,6 +65,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
   const chart = parentElement.querySelector(".vtune-chart");
   const { figure, about, picked, source } = JSON.parse(new TextDecoder().decode(data));
   chart.tell = setTriggerValue;
+  chart.dataset.busy = Number(chart.dataset.busy ?? 0) + 1;
   chart.style.height = `${figure.layout.height ?? 450}px`;
   chart.setAttribute("aria-label", picked ? `${about}. Arrow keys go from trial to trial, Enter opens one.` : about);
   chart.tabIndex = picked ? 0 : -1;
@@ -79,7 +80,8 @@ export default function ({ parentElement, data, setTriggerValue }) {
       if (!chart.watcher) listen(chart, Plotly);
       chart.dataset.drawn = Number(chart.dataset.drawn ?? 0) + 1;
     })
-    .catch((error) => { chart.textContent = error.message; });
+    .catch((error) => { chart.textContent = error.message; })
+    .finally(() => { if (--chart.dataset.busy < 1) delete chart.dataset.busy; });
   return () => {
     chart.watcher?.disconnect();
     window.Plotly?.purge(chart);

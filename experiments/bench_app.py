@@ -14,7 +14,6 @@ import json
 import os
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,10 +23,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "app")]
 
 from fake_study import TWO, Pretender, finished  # noqa: E402
-from screenshots import CHROMIUM, FLAGS, served  # noqa: E402
+from screenshots import CHROMIUM, DRAWN, FLAGS, served  # noqa: E402
 
 from vtune.store import open_writer  # noqa: E402
 
+KEPT = ROOT / "build" / "bench_app.db"
 CHUNK = 10_000
 PATIENCE = 120_000
 
@@ -46,15 +46,23 @@ def slide(tab: Any) -> None:
     handle.press("ArrowRight")
 
 
-PAGES: dict[str, tuple[str, Step | None]] = {
-    "overview": ("", None),
+def open_dot(tab: Any) -> None:
+    """Opens the trial of a dot in the first chart, by keys."""
+    chart = tab.locator(".vtune-chart").first
+    chart.focus()
+    chart.press("ArrowRight")
+    chart.press("Enter")
+
+
+PAGES: dict[str, tuple[str, Step]] = {
+    "overview": ("", open_dot),
     "history": ("history", press("log")),
     "curves": ("curves", press("log")),
     "curves, fit": ("curves?view=fit", press("log")),
     "trials": ("trials", press("complete")),
     "trials, chart": ("trials?chart=true", press("diverged")),
-    "trial": ("trials?trial=500", None),
-    "pareto": ("pareto", None),
+    "trial": ("trials?trial=500", press("Close")),
+    "pareto": ("pareto", open_dot),
     "compare": ("compare?with=1", press("log")),
     "importance": ("hyperparameters", press("fanova")),
     "slices": ("hyperparameters?view=slices", press("log")),
@@ -79,18 +87,11 @@ def build(place: Path, trials: int, evals: int) -> float:
 
 
 def settled(tab: Any) -> None:
-    """Waits until the script has run and every chart is drawn."""
-    tab.wait_for_function(
-        """() => {
-            const app = document.querySelector("[data-testid=stApp]");
-            if (!app || app.dataset.testScriptState !== "notRunning") return false;
-            if (!/pdated/.test(document.querySelector("[data-testid=stMain]").innerText)) return false;
-            const charts = [...document.querySelectorAll("[data-testid=stPlotlyChart]")];
-            return charts.every(chart => chart.querySelector(".main-svg"));
-        }""",
-        timeout=PATIENCE,
-        polling=20,
-    )
+    """Waits until the script has run, every chart is drawn and the browser has painted."""
+    stamped = "/pdated/.test(document.querySelector('[data-testid=stMain]')?.innerText)"
+    tab.wait_for_function(f"() => ({DRAWN})() && {stamped}", timeout=PATIENCE, polling=20)
+    tab.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    tab.wait_for_function(DRAWN, timeout=PATIENCE, polling=20)
 
 
 def server(address: str) -> int:
@@ -135,7 +136,7 @@ def clicked(name: str, process: int, tab: Any, act: Step) -> dict[str, float]:
     return timed(name, process, tab, run)
 
 
-def measure(browser: Any, store: str, path: str, act: Step | None) -> dict[str, float]:
+def measure(browser: Any, store: str, path: str, act: Step) -> dict[str, float]:
     """One round of one page."""
     joined = "&" if "?" in path else "?"
     with served(store) as address:
@@ -144,8 +145,7 @@ def measure(browser: Any, store: str, path: str, act: Step | None) -> dict[str, 
         timed("warm-up", process, tab, lambda tab: tab.goto(small))
         figures = timed("first", process, tab, lambda tab: tab.goto(large))
         figures |= timed("again", process, tab, lambda tab: tab.goto(large))
-        if act is not None:
-            figures |= clicked("interaction", process, tab, act)
+        figures |= clicked("interaction", process, tab, act)
         tab.close()
     return figures
 
@@ -157,13 +157,14 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=100_000)
     parser.add_argument("--evals", type=int, default=50, help="measurements of a trial")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--store", type=Path, help="keep the store here, and use it again")
+    parser.add_argument("--store", type=Path, default=KEPT, help="made when it is not there, and used again")
     parser.add_argument("--pages", nargs="*", default=list(PAGES), choices=list(PAGES), metavar="PAGE")
     parser.add_argument("--output", type=Path, help="append the JSON lines to this file")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        store = given.store or Path(folder) / "large.db"
+    with sync_playwright() as playwright:
+        store = given.store.resolve()
         if not store.exists():
+            store.parent.mkdir(parents=True, exist_ok=True)
             print(f"built in {build(store, given.trials, given.evals):.1f} s, {os.path.getsize(store) / 1e6:,.0f} MB")
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for page in given.pages:

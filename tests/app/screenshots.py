@@ -37,6 +37,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE = 240_000
 MARKUP = "<b>bold</b> **stars** :red[red] [l](http://x) `c` $a$ :smile:"
 
 
@@ -44,7 +45,8 @@ DRAWN = """() => {
     const app = document.querySelector("[data-testid=stApp]");
     if (!app || app.dataset.testScriptState !== "notRunning") return false;
     const parts = [...document.querySelectorAll("[data-testid^=stBidiComponent]")];
-    return parts.every(part => part.querySelector(".vtune-chart")?.dataset.drawn);
+    const charts = parts.map(part => part.querySelector(".vtune-chart")?.dataset);
+    return charts.every(chart => chart?.drawn && !chart.busy);
 }"""
 """Whether the script has run and every chart is drawn, asked in the page."""
 
@@ -66,7 +68,7 @@ def served(store: str, folder: str | None = None) -> Iterator[str]:
     )
     try:
         address = f"http://127.0.0.1:{port}"
-        for _ in range(200):
+        for _ in range(2000):
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
                 break
             if process.poll() is not None:
@@ -75,7 +77,7 @@ def served(store: str, folder: str | None = None) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 REAL = {"digits": "digits", "random": "digits, random", "two": "accuracy and size"}
@@ -182,6 +184,7 @@ def main() -> None:
         with served("vtune.db", folder) as full, served("none.db", folder) as empty:
             if given.docs:
                 tab = browser.new_page(viewport={"width": 1400, "height": 1000})
+                tab.set_default_timeout(PATIENCE)
                 for target, name in DOCS.items():
                     if name in pages:
                         alive(store)
@@ -195,6 +198,7 @@ def main() -> None:
                 for name, address in shots.items():
                     alive(store)
                     tab = context.new_page()
+                    tab.set_default_timeout(PATIENCE)
                     tab.goto(address)
                     picture(tab, given.folder / f"{name}_{scheme}_{width}.png")
                     tab.close()
@@ -203,9 +207,9 @@ def main() -> None:
 def picture(tab: Any, path: Path, most: int = 6000) -> None:
     """Waits until a page is drawn, and writes it, from the top, at most so many pixels high."""
     stamp = re.compile("^(Live, u|U)pdated|Make a first study|One objective")
-    tab.get_by_text(stamp).first.wait_for(timeout=120_000)
+    tab.get_by_text(stamp).first.wait_for(timeout=PATIENCE)
     tab.wait_for_timeout(500)
-    tab.wait_for_function(DRAWN, timeout=120_000)
+    tab.wait_for_function(DRAWN, timeout=PATIENCE)
     height = tab.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
     width = tab.viewport_size["width"]
     tab.set_viewport_size({"width": width, "height": min(most, max(1000, height))})

@@ -76,7 +76,7 @@ def timeline(placed: pd.DataFrame, *, color: str = "state", height: int | None =
     figure.update_yaxes(
         tickvals=firsts.to_numpy()[::every],
         ticktext=[f"block {block}" for block in firsts.index[::every]],
-        autorange="reversed",
+        range=[len(lanes) - 0.5, -0.5],
         title_text="lanes",
     )
     for first in firsts.to_numpy()[1:]:
