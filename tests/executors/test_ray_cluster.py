@@ -22,6 +22,8 @@ from vtune.snapshots import Snapshots
 ray = pytest.importorskip("ray")
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 HERE = Path(__file__).parent
+pytestmark = pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
+"""Ray's nodes are forked from a process that has JAX in it, and are other programs at once."""
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +89,6 @@ def test_copies_between_workers_and_a_death_between_two_ticks(cluster, tmp_path)
     assert sum(event.kind == "copy" for event in found._reader.events(found.record.id)) > 3
 
 
-@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # of the new node, which is another program at once
 def test_a_node_leaves_and_another_joins(cluster, tmp_path):
     """Decisions may then be others, but not what a trial measures."""
     node = cluster.list_all_nodes()[-1]
