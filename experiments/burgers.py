@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="a glimpse: 8 trials of a small network")
     parser.add_argument("--store", default="vtune.db", help="where everything is kept; the app opens it")
     options = parser.parse_args()
-    task, trials, steps = (Burgers(16, 64), 8, 300) if options.small else (Burgers(), 128, 3000)
+    task, trials, steps = (Burgers(16, 64), 8, 300) if options.small else (Burgers(), 64, 2000)
 
     study = vtune.tune(
         task, SPACE, metric="error", mode="min", trials=trials, steps=steps, enqueue=[EQUAL], store=options.store

@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--store", default="vtune.db", help="where everything is kept; the app opens it")
     options = parser.parse_args()
     small = options.small
-    shapes, names, length, trials, steps = (SMALL, SOURCES[-1:], 16, 8, 100) if small else (LARGE, SOURCES, 64, 48, 400)
+    shapes, names, length, trials, steps = (SMALL, SOURCES[-1:], 16, 8, 100) if small else (LARGE, SOURCES, 64, 36, 300)
 
     rows, varied = sources(length, names), space(shapes)
     task = language(rows, name="char-transformer")

@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="a glimpse: 16 trials on 2.5 MiB")
     parser.add_argument("--store", default="vtune.db", help="where everything is kept; the app opens it")
     options = parser.parse_args()
-    trials, rows, window = (16, 20_000, 4_000) if options.small else (256, 1_000_000, 50_000)
+    trials, rows, window = (16, 20_000, 4_000) if options.small else (128, 400_000, 40_000)
 
     with tempfile.TemporaryDirectory() as folder:
         train = written(Path(folder), rows, window)
