@@ -1,13 +1,18 @@
 """Constraints on results: how they are read, and what a study makes of them."""
 
+import sys
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import vtune
+from vtune import cli
 from vtune.errors import ArgumentError, ResultError, StoreError
 from vtune.requirement import Requirement, requirements, worst
 from vtune.space import Float, Space
+from vtune.store import open_reader
+from vtune.text import short
 
 SPACE = Space(x=Float(-1.0, 1.0), y=Float(-1.0, 1.0))
 quiet = {"progress": "off", "lanes": 8}
@@ -71,6 +76,28 @@ def test_the_best_of_a_study_keeps_to_its_constraint(done):
     assert [trial.id for trial in done.top(len(frame))[: len(allowed)]] == allowed.sort_values("score")["id"].tolist()
     assert done.best_params(done.best.id) is not None
     assert done.front()["id"].tolist() == [done.best.id]
+
+
+def test_the_command_line_and_the_app_heed_it_too(tmp_path, capsys, monkeypatch):
+    store = str(tmp_path / "study.db")
+    study = vtune.tune(
+        vtune.Function(run), SPACE, constraint="size <= 0.5", trials=32, store=store, name="light", **quiet
+    )
+    allowed = study.frame().query("size <= 0.5")
+    assert study.frame()["score"].min() < study.best.score == allowed["score"].min()
+    with open_reader(store) as reader:
+        progress = reader.progress(1)
+    assert (progress["best_trial"], progress["best_score"]) == (study.best.id, study.best.score)
+    shown = ""
+    for arguments in (["ls", store], ["show", "light", store]):
+        monkeypatch.setattr(sys, "argv", ["vtune", *arguments])
+        with pytest.raises(SystemExit):
+            cli.main()
+        shown += capsys.readouterr().out
+    listed, facts = shown.split("constraint")[0], shown.split("constraint")[1]
+    assert short(study.best.score) in listed
+    assert "of what keeps to size <= 0.5" in facts
+    assert f"Trial {study.best.id} as Python" in facts
 
 
 def test_proposals_turn_to_what_is_allowed(done):

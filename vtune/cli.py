@@ -18,9 +18,10 @@ from rich.text import Text
 
 from vtune import cli_report, cli_resume, cli_store
 from vtune.errors import ArgumentError, StoreError, VtuneError
-from vtune.records import Trial
+from vtune.records import Trial, TrialState
 from vtune.report import Explanation
 from vtune.store import Reader, StudyRecord, open_reader
+from vtune.store.summaries import best_scores
 from vtune.text import as_python, duration, plain, short
 
 Store = Annotated[str, typer.Argument(envvar="VTUNE_STORE", help="Path or URL of the store.")]
@@ -76,7 +77,8 @@ def show(
     with open_reader(store) as reader:
         record = find(reader, study)
         progress = reader.progress(_id(record))
-        best = reader.trials(_id(record), states="complete", limit=top, order="score")
+        best = [reader.trial(_id(record), trial) for trial in best_scores(reader, _id(record), top)["id"].tolist()]
+    rules = plain(" and ".join(record.choices.get("constraints", ())))
     metric, mode = record.objectives[0] if record.objectives else ("score", "")
     facts = _table("", "", header=False)
     facts.add_row("study", plain(record.name))
@@ -84,11 +86,16 @@ def show(
     facts.add_row("trials", f"{progress['done']:,} of {progress['total']:,}{_troubles(progress)}")
     facts.add_row("budget", f"{record.length} a trial, measured every {record.interval}")
     facts.add_row("search", plain(f"{record.proposer}, {record.scheduler or 'no scheduler'}, seed {record.seed}"))
+    if rules:
+        facts.add_row("constraint", rules)
     facts.add_row("time", duration(progress["seconds"]) + f" ({short(progress['trials_per_second'], 3)} trials/s)")
     _print(facts)
     if best:
-        _print(Text(f"\nBest by {plain(metric)} ({mode})"), _best_table(best))
+        heed = f", of what keeps to {rules}" if rules else ""
+        _print(Text(f"\nBest by {plain(metric)} ({mode}){heed}"), _best_table(best))
         _print(Text(f"\nTrial {best[0].id} as Python"), Text(as_python(best[0].config)))
+    elif rules and progress[TrialState.COMPLETE]:
+        _print(Text(f"\nNo complete trial keeps to {rules}."))
     if record.report:
         _print(Text(f"\n{_explained(record.report)}"))
 

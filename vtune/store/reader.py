@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, Select, Table, func, select
 from vtune.errors import ArgumentError, StoreError
 from vtune.records import Rerun, Trial, TrialState
 from vtune.store import schema
+from vtune.store.bounds import bounds, curves_of
 from vtune.store.database import MANY, Database, Location, fetch, locate, open_for_reading, understanding
 from vtune.store.encoding import loads, loads_all
 from vtune.store.records import Event, StudyRecord
@@ -291,8 +292,9 @@ class Reader:
         Returns:
           A dict: state; alive (running, and its heartbeat is recent); heartbeat (seconds since the last write);
           total (budget); done (trials that are over); a count for each trial state; best_score and best_trial
-          (complete trials, first objective; None before the first); seconds (since the present run began, up to now
-          or to its end); trials_per_second (in the present run); eta (seconds; None when unknown).
+          (complete trials that keep to the constraints, first objective; None before the first); seconds (since the
+          present run began, up to now or to its end); trials_per_second (in the present run); eta (seconds; None when
+          unknown).
 
         Raises:
           StoreError: when there is no such study.
@@ -304,6 +306,9 @@ class Reader:
             complete = select(t.id, t.score).where(
                 t.study == study_id, t.state == str(TrialState.COMPLETE), t.score.is_not(None)
             )
+            if rules := bounds(study):
+                curves = curves_of(study_id, len(study.metrics))
+                complete = complete.select_from(schema.trials.join(curves, t.last == curves.c.id)).where(*rules)
             best = connection.execute(complete.order_by(*_ranking(study)).limit(1)).first()
             recent = select(func.count()).where(t.study == study_id, t.finished >= study.started)
             finished = connection.execute(recent).scalar_one()

@@ -8,18 +8,17 @@ with a seed, so that the same call gives the same rows; `.attrs["total"]` says w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Table, and_, case, func, select, true
+from sqlalchemy import Connection, and_, case, func, select, true
 
 from vtune.errors import ArgumentError
 from vtune.records import TrialState
-from vtune.requirement import Requirement
 from vtune.store import schema
+from vtune.store.bounds import bounds, curves_of
 from vtune.store.database import MANY, fetch
 from vtune.store.encoding import loads_all
 from vtune.store.reader import Reader
@@ -76,7 +75,7 @@ def records(reader: Reader, study_id: int, objective: int = 0, *, order: str = "
     with reader.snapshot(study_id) as (connection, study):
         source, score, mode = _scored(study, objective)
         query = select(T.id, score, T.finished).select_from(source).where(T.study == study.id)
-        within = (T.state == str(TrialState.COMPLETE), score.is_not(None), *_constraints(study))
+        within = (T.state == str(TrialState.COMPLETE), score.is_not(None), *bounds(study))
         rows = _numbers(connection, query.where(*within), 3)
         begun = _begun(connection, study)
     rows = rows[np.lexsort((rows[:, 0], rows[:, 0 if order == "id" else 2]))]
@@ -111,7 +110,7 @@ def scatter(
         source, score, _ = _scored(study, objective)
         total = _count(connection, study)
         ids = np.union1d(_drawn(total, count, seed), kept)
-        holds = and_(true(), *_constraints(study)).label("holds")
+        holds = and_(true(), *bounds(study)).label("holds")
         query = select(T.id, T.state, T.step, score, T.finished, holds).select_from(source).where(T.study == study.id)
         rows = _listed(connection, query, ids, total)
         over = [str(state) for state in TrialState if state.terminal]
@@ -136,7 +135,7 @@ def measurement_sample(reader: Reader, study_id: int, count: int = 20_000, *, se
       StoreError: when there is no such study.
     """
     with reader.snapshot(study_id) as (connection, study):
-        table = _curves(study.id, len(study.metrics))
+        table = curves_of(study.id, len(study.metrics))
         total = (connection.execute(select(func.max(table.c.id))).scalar() or -1) + 1
         ids = _drawn(total, count, seed)
         parts = [None] if len(ids) == total else list(_parts(ids.tolist()))
@@ -225,11 +224,11 @@ def objectives(reader: Reader, study_id: int) -> pd.DataFrame:
       StoreError: when there is no such study.
     """
     with reader.snapshot(study_id) as (connection, study):
-        table = _curves(study.id, len(study.metrics))
+        table = curves_of(study.id, len(study.metrics))
         names = [name for name, _ in study.objectives]
         columns = [table.c[f"m{study.metrics.index(name)}"] for name in names if name in study.metrics]
         query = select(T.id, T.finished, *columns).select_from(schema.trials.join(table, T.last == table.c.id))
-        query = query.where(T.study == study.id, T.state == str(TrialState.COMPLETE), *_constraints(study))
+        query = query.where(T.study == study.id, T.state == str(TrialState.COMPLETE), *bounds(study))
         values = _numbers(connection, query, 2 + len(columns))
         begun = _begun(connection, study)
     data = {"id": values[:, 0].astype(np.int64), "seconds": values[:, 1] - begun}
@@ -388,28 +387,14 @@ def _best(connection: Connection, study: StudyRecord, count: int) -> NDArray[np.
 def _ranked(study: StudyRecord) -> Any:
     """The ids and scores of the complete trials that keep to the constraints, the best first."""
     source, score, mode = _scored(study, 0)
-    kept = (T.study == study.id, T.state == str(TrialState.COMPLETE), score.is_not(None), *_constraints(study))
+    kept = (T.study == study.id, T.state == str(TrialState.COMPLETE), score.is_not(None), *bounds(study))
     order = score.desc() if mode == "max" else score.asc()
     return select(T.id, score.label("score")).select_from(source).where(*kept).order_by(order, T.id)
 
 
-@lru_cache(maxsize=64)
-def _curves(study_id: int, metrics: int) -> Table:
-    """One object a table, since SQLAlchemy takes two for two tables."""
-    return schema.curves(study_id, metrics)
-
-
-def _constraints(study: StudyRecord) -> list[Any]:
-    """What a trial's last values must keep to, as conditions on the study's curves; missing values do not."""
-    table = _curves(study.id, len(study.metrics))
-    rules = [Requirement.parse(text) for text in study.choices.get("constraints", ())]
-    known = [(table.c[f"m{study.metrics.index(rule.metric)}"], rule) for rule in rules if rule.metric in study.metrics]
-    return [column <= rule.bound if rule.sense == "<=" else column >= rule.bound for column, rule in known]
-
-
 def _scored(study: StudyRecord, objective: int) -> tuple[Any, Any, str]:
     """Where to read the score of an objective from: the tables, the column, and its mode."""
-    table = _curves(study.id, len(study.metrics))
+    table = curves_of(study.id, len(study.metrics))
     source: Any = schema.trials
     if objective or study.choices.get("constraints"):
         source = schema.trials.outerjoin(table, T.last == table.c.id)
