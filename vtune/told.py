@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ ENDED = (TrialState.COMPLETE, TrialState.STOPPED, TrialState.DIVERGED)
 """States of trials from which there is something to learn."""
 
 
-_Row = tuple[Trial, list[float], int, Mapping[str, float]]
+_Row = tuple[Trial, list[float], int, Mapping[Any, float]]
 """A trial, its scores (lower is better), the step at which it had them, and its metrics there."""
 
 
