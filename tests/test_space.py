@@ -372,16 +372,14 @@ def test_snapping_units_is_going_to_configs_and_back(space, seed):
 
 
 def test_many_configs_are_checked_at_once_as_each_is_alone():
-    space = Space(
-        Choice_=Choice("a", "b"), x=Float(0.0, 1.0, when={"Choice_": "a"}), n=Int(1, 9), constraints=[odd_or_small]
-    )
+    space = Space(kind=Choice("a", "b"), x=Float(0.0, 1.0, when={"kind": "a"}), n=Int(1, 9), constraints=[odd_or_small])
     configs = space.sample(64, np.random.default_rng(0))
     assert space.validate_all(configs) == [space.validate(config) for config in configs]
     assert space.validate_all([]) == []
-    with pytest.raises(ConfigError, match="odd_or_small.*'n': 8"):
-        space.validate_all([*configs, {"Choice_": "b", "n": 8}])
-    with pytest.raises(ConfigError, match="'n'.*99"):
-        space.validate_all([*configs, {"Choice_": "b", "n": 99}])
+    with pytest.raises(ConfigError, match=r"odd_or_small.*'n': 8"):
+        space.validate_all([*configs, {"kind": "b", "n": 8}])
+    with pytest.raises(ConfigError, match=r"'n'.*99"):
+        space.validate_all([*configs, {"kind": "b", "n": 99}])
 
 
 def odd_or_small(config):
