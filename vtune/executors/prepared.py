@@ -100,7 +100,7 @@ def prepared(
     open_width = (wanted.lanes, wanted.block, wanted.strategy) == ("auto",) * 3
     return fastest(
         lambda other: make(other, blocks, found, buckets), executor, exemplar,
-        lane_steps=settings.trials * settings.steps * share, any_kind=wanted.strategy == "auto",
+        lane_steps=settings.trials * settings.steps * share, trials=settings.trials, any_kind=wanted.strategy == "auto",
         any_width=open_width and settings.replicas == 1 and not names,
     )  # fmt: skip
 
