@@ -63,8 +63,8 @@ def again(taught, **arguments):
 
 def test_it_finds_the_optimum_that_random_search_does_not():
     for seed in range(2):
-        _, found = play(GP(SPACE, seed), 4, 16)
-        _, drawn = play(Random(SPACE, seed), 4, 16)
+        _, found = play(GP(SPACE, seed), 5, 16)
+        _, drawn = play(Random(SPACE, seed), 5, 16)
         assert found.min() < 0.01
         assert np.median(found[32:]) < 0.2 * np.median(drawn)
 

@@ -12,10 +12,10 @@ from jax.scipy.linalg import cho_solve
 from vtune.proposers.gaussian.descent import descend
 from vtune.proposers.gaussian.kernel import Hyper, gram, scaled
 
-CENTRE = Hyper(0.0, 0.0, -6.0)  # type: ignore[arg-type]
+CENTRE = Hyper(-0.3, 0.0, -6.0)  # type: ignore[arg-type]
 """Means of the normal priors on the logarithms, for features on the unit interval and standardised scores."""
 
-SPREAD = Hyper(1.0, 1.0, 2.0)  # type: ignore[arg-type]
+SPREAD = Hyper(0.7, 1.0, 2.0)  # type: ignore[arg-type]
 """Deviations of these priors."""
 
 LEAST_NOISE = 1e-6
