@@ -208,8 +208,11 @@ def picture(tab: Any, path: Path, most: int = 6000) -> None:
     """Waits until a page is drawn, and writes it, from the top, at most so many pixels high."""
     stamp = re.compile("^(Live, u|U)pdated|Make a first study|One objective")
     tab.get_by_text(stamp).first.wait_for(timeout=PATIENCE)
-    tab.wait_for_timeout(500)
-    tab.wait_for_function(DRAWN, timeout=PATIENCE)
+    parts = tab.locator("[data-testid=stMain] [data-testid^=st]")
+    before = -1
+    while before != (before := parts.count()):
+        tab.wait_for_timeout(1000)
+        tab.wait_for_function(DRAWN, timeout=PATIENCE)
     height = tab.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
     width = tab.viewport_size["width"]
     tab.set_viewport_size({"width": width, "height": min(most, max(1000, height))})
