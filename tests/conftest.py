@@ -11,4 +11,5 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettemp
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
+from faults.dying import dying  # noqa: E402, F401
 from faults.recording import pytest_collection_modifyitems, record_fault  # noqa: E402, F401

@@ -43,8 +43,11 @@ MODULES = frozenset(
 CALLS = frozenset(("eval", "exec", "compile", "__import__"))
 METHODS = frozenset(("read_pickle", "to_pickle", "system", "popen", "unsafe_load", "full_load", "load_extension"))
 IMPORTING = frozenset(
-    ("vtune/__init__.py", "vtune/extras.py", "vtune/proposers/__init__.py", "vtune/proposers/base.py")
-)
+    (
+        "vtune/__init__.py", "vtune/executors/__init__.py", "vtune/extras.py", "vtune/proposers/__init__.py",
+        "vtune/proposers/base.py",
+    )
+)  # fmt: skip
 """These import by names that stand in their own source."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,16 +42,6 @@ def test_fifty_kills(tmp_path, record_fault):
 @pytest.mark.timeout(4 * 3600)
 def test_a_thousand_kills(tmp_path, record_fault):
     checked(killed(tmp_path, 1000, 2, "all"), 1000, record_fault)
-
-
-@pytest.fixture(scope="module")
-def dying(tmp_path_factory):
-    """The environment of a process that can be killed at its n-th write."""
-    if sys.platform != "linux" or shutil.which("cc") is None:
-        pytest.skip("killing at a system call needs Linux and a C compiler (cc)")
-    library = tmp_path_factory.mktemp("dying") / "dying.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, HARNESS.with_name("dying.c"), "-ldl"], check=True)
-    return {"LD_PRELOAD": str(library)}
 
 
 def test_kills_at_system_calls(tmp_path, dying, record_fault):

@@ -206,7 +206,7 @@ def test_damaged_stores(sound, logged, tmp_path, record_fault):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(4 * 3600)
 def test_two_thousand_damaged_stores(sound, logged, tmp_path, record_fault):
     salvaged = run(2_000, sound, logged, tmp_path)
     whole = sum(n == 2 * TRIALS for n in salvaged)

@@ -8,6 +8,7 @@ SQLite keeps no checksums, so a byte that changed within a value and left a vali
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import sqlite3
 import tempfile
@@ -22,7 +23,7 @@ from sqlalchemy import insert
 from vtune.errors import StoreError
 from vtune.records import TrialState
 from vtune.store import schema
-from vtune.store.database import Bulk, locate, open_for_writing
+from vtune.store.database import Bulk, Location, locate, open_for_writing
 from vtune.store.encoding import dumps, loads
 from vtune.store.pages import UNREADABLE, readable_copies
 from vtune.store.records import STUDY_STATES
@@ -73,7 +74,7 @@ def salvage(where: str | os.PathLike[str], to: str | os.PathLike[str]) -> list[R
 
     Args:
       where: path of a store, damaged or not; it is not changed.
-      to: path of the new store; there must be nothing.
+      to: path of the new store; there must be nothing. It is there whole or not at all: it is written beside it first.
 
     Returns:
       What was copied and what was lost, by study.
@@ -89,12 +90,16 @@ def salvage(where: str | os.PathLike[str], to: str | os.PathLike[str]) -> list[R
     found = rescue(where)
     if not found:
         raise StoreError(f"nothing of a vtune store can be read in {locate(where)}: nothing was written.")
-    with contextlib.closing(open_for_writing(target)) as database:
+    part = target.path.with_name(f"{target.path.name}.part")
+    for leftover in part.parent.glob(f"{glob.escape(part.name)}*"):
+        leftover.unlink()
+    with contextlib.closing(open_for_writing(Location(path=part))) as database:
         with database.transaction() as connection:
             schema.prepare(connection, schema.about, str(target))
             for study in found:
                 _write(connection, study)
         database.write_ahead()
+    os.replace(part, target.path)
     return found
 
 
