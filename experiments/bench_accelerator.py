@@ -42,14 +42,8 @@ LANES = (1, 16, 64, 256, 1024, 4096, 16384)
 FEW = (256, 4096)
 """Lanes of the drivers that are there for a comparison only."""
 VTUNE, ASHA = "vtune", "vtune under ASHA"
-DRIVERS = (
-    VTUNE,
-    "by hand, cheap generator",
-    "matrix products alone",
-    "one by one, jitted once",
-    "by hand, threefry",
-    ASHA,
-)
+THREEFRY, ALONE = "by hand, threefry", "one by one, jitted once"
+DRIVERS = (VTUNE, "by hand, cheap generator", "matrix products alone", ALONE, THREEFRY, ASHA)
 FLAGS = (
     "--xla_gpu_autotune_level=0",
     "--xla_gpu_exhaustive_tiling_search=true",
@@ -100,9 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             lanes = [each for each in lanes if each != point["asked_lanes"]]
         left += len(lanes)
 
-    mine = [
-        point for point in results.read(out) if all(point[part] == made[part] for part in ("device", "jax", "small"))
-    ]
+    here = ("device", "jax", "dtype", "small", "xla_flags", "matmul_precision")
     title = f"{made['device']}, {made['dtype']}, jax {made['jax']}" + (", SMALL: not a measurement" * options.small)
     shown = [point for point in results.read(out) if all(point.get(part) == made[part] for part in here)]
     console.print(results.table(shown, title))
@@ -150,7 +142,8 @@ def measured(request: dict[str, Any], deadline: float) -> Iterator[dict[str, Any
         command = [sys.executable, "-m", "accelerator.measure", json.dumps(request)]
         with tempfile.TemporaryFile("w+") as errors:
             child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
-            late = threading.Timer(max(1.0, deadline - time.monotonic()), child.kill)
+            cut_short = threading.Event()
+            late = threading.Timer(max(1.0, deadline - time.monotonic()), lambda: (cut_short.set(), child.kill()))
             late.start()
             waiting = list(request["lanes"])
             full = False
@@ -159,8 +152,10 @@ def measured(request: dict[str, Any], deadline: float) -> Iterator[dict[str, Any
                 waiting.remove(point["asked_lanes"])
                 full = point["status"] == "out of memory"
                 yield point
-            died = child.wait() != 0 and late.is_alive()
+            died = child.wait() != 0
             late.cancel()
+            if cut_short.is_set():
+                return
             if died:
                 errors.seek(0)
                 message = f"the process ended with {child.returncode}: {errors.read()[-300:]}"

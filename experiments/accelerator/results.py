@@ -103,6 +103,4 @@ def figure(points: Iterable[Point], title: str) -> go.Figure:
             )  # fmt: skip
     drawn.update_xaxes(type="log", title="lanes")
     drawn.update_yaxes(type="log", title="lane-steps a second")
-    return drawn.update_layout(
-        title=title, height=320 * max(1, len(networks)) + 120, legend={"y": -0.05, "orientation": "h"}
-    )
+    return drawn.update_layout(title=title, height=320 * max(1, len(networks)) + 120, legend_orientation="h")
