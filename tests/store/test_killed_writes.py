@@ -18,19 +18,18 @@ folder, job = Path(sys.argv[1]), sys.argv[2]
 process, number, seen = ctypes.CDLL(None), 0, []
 while not seen or seen[-1] != "done":
     number += 1
-    for torn in (0, 1):
-        place = folder / f"{number}-{torn}"
-        place.mkdir()
-        jobs.before(job, place)
-        child = os.fork()
-        if child == 0:
-            process.die_at(str(place).encode(), ctypes.c_long(number), ctypes.c_long(torn))
-            getattr(jobs, job)(place)
-            os._exit(0)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        assert code in (0, -signal.SIGKILL), code
-        seen.append(jobs.after(job, place) if code else "done")
-        shutil.rmtree(place)
+    place, torn = folder / str(number), number % 2
+    place.mkdir()
+    jobs.before(job, place)
+    child = os.fork()
+    if child == 0:
+        process.die_at(str(place).encode(), ctypes.c_long(number), ctypes.c_long(torn))
+        getattr(jobs, job)(place)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, -signal.SIGKILL), code
+    seen.append(jobs.after(job, place) if code else "done")
+    shutil.rmtree(place)
 print(json.dumps(seen))
 """
 
