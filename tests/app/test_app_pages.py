@@ -258,7 +258,8 @@ def test_trials_that_a_box_selected_are_listed_by_the_link_until_let_go(app, sto
 def test_the_open_trial_has_a_ring(app, store, numbers):
     test = app(store, "history", study=numbers["finished"], trial="7")
     traces = json.loads(test.get("bidi_component")[0].proto.bytes)["figure"]["data"]
-    assert [trace["marker"]["size"] for trace in traces if trace["marker"].get("symbol") == "circle-open"][-1] == 17
+    markers = [trace["marker"] for trace in traces if "marker" in trace]
+    assert [marker["size"] for marker in markers if marker.get("symbol") == "circle-open"][-1] == 17
 
 
 def test_studies_are_compared_by_the_link(app, store, numbers):
