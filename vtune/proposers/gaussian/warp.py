@@ -30,14 +30,15 @@ class Warp:
 
     @classmethod
     def of(cls, scores: np.ndarray) -> Warp:
-        """Learns from finite scores [n]."""
-        middle = np.median(scores)
-        good = scores <= middle
-        deviation = np.sqrt(np.mean((scores[good] - middle) ** 2))
+        """Learns from finite scores [n], of any size: a power of two takes nothing from their digits."""
+        small = np.ldexp(scores, -np.frexp(np.abs(scores).max())[1])
+        middle = np.median(small)
+        good = small <= middle
+        deviation = np.sqrt(np.mean((small[good] - middle) ** 2))
         if deviation == 0.0:
-            deviation = float(scores.std()) or 1.0
+            deviation = float(small.std()) or 1.0
         ranks = (rankdata(scores) - 0.5) / len(scores)
-        values = np.where(good, (scores - middle) / deviation, np.maximum(ndtri(ranks), 0.0))
+        values = np.where(good, (small - middle) / deviation, np.maximum(ndtri(ranks), 0.0))
         return cls((values - values.mean()) / (values.std() or 1.0), scores)
 
     def inverse(self, values: np.ndarray) -> np.ndarray:
