@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -104,8 +105,15 @@ def test_trials_that_were_stopped_have_their_say_where_they_stood():
         Trial(id, {"x": x}, TrialState.COMPLETE if x < 0.2 else TrialState.STOPPED, 100 if x < 0.2 else 10, x)
         for id, x in enumerate(np.linspace(0.01, 0.99, 50).tolist())
     ]
-    record = SimpleNamespace(objectives=(("loss", "min"),), steps=100)
-    given = SimpleNamespace(name="n", space=space, record=record, trials=lambda states: trials, constraints=())
+    rows = [(trial.id, step, trial.score) for trial in trials for step in (10, 100) if step <= trial.step]
+    given = SimpleNamespace(
+        name="n",
+        space=space,
+        record=SimpleNamespace(objectives=(("loss", "min"),), steps=100),
+        trials=lambda states: trials,
+        curves=lambda: pd.DataFrame(rows, columns=["trial", "step", "loss"]),
+        constraints=(),
+    )
     found = narrow(given, 0.5)
     assert 0.4 < found["x"].high < 0.55
 

@@ -9,8 +9,6 @@ from executors import far
 import vtune
 from vtune.executors import Ray
 
-folder, address = Path(sys.argv[1]), sys.argv[2]
-
 
 class Own(far.Bowl):
     def evaluate(self, hp, state, data, key):
@@ -18,6 +16,7 @@ class Own(far.Bowl):
 
 
 if __name__ == "__main__":
+    folder, address = Path(sys.argv[1]), sys.argv[2]
     here = address == "local"
     vtune.tune(
         Own(folder), far.SPACE, trials=40, scheduler="asha", executor="local" if here else Ray(2, address=address),
