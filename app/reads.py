@@ -201,7 +201,7 @@ def _important(where: str, version: Version) -> list[str]:
 @st.cache_data(max_entries=32, show_spinner=False)
 def _best(where: str, version: Version, count: int) -> list[Trial]:
     reader, study_id = _reader(where), version[0]
-    complete = reader.trials(study_id, states=TrialState.COMPLETE, limit=count, order="score")
+    complete = summaries.best_trials(reader, study_id, count)
     others = (TrialState.RUNNING, TrialState.STOPPED)
     found = complete or reader.trials(study_id, states=others, limit=count, order="score")
     return [trial for trial in found if trial.score is not None]

@@ -20,8 +20,7 @@ from vtune import cli_report, cli_resume, cli_store
 from vtune.errors import ArgumentError, StoreError, VtuneError
 from vtune.records import Trial, TrialState
 from vtune.report import Explanation
-from vtune.store import Reader, StudyRecord, open_reader
-from vtune.store.summaries import best_scores
+from vtune.store import Reader, StudyRecord, open_reader, summaries
 from vtune.text import as_python, duration, plain, short
 
 Store = Annotated[str, typer.Argument(envvar="VTUNE_STORE", help="Path or URL of the store.")]
@@ -77,7 +76,7 @@ def show(
     with open_reader(store) as reader:
         record = find(reader, study)
         progress = reader.progress(_id(record))
-        best = [reader.trial(_id(record), trial) for trial in best_scores(reader, _id(record), top)["id"].tolist()]
+        best = summaries.best_trials(reader, _id(record), top)
     rules = plain(" and ".join(record.choices.get("constraints", ())))
     metric, mode = record.objectives[0] if record.objectives else ("score", "")
     facts = _table("", "", header=False)

@@ -180,8 +180,7 @@ def _facts(study: StudyRecord, reader: Reader) -> str:
 
 
 def _best(study: StudyRecord, reader: Reader) -> list[str]:
-    ids = summaries.best_scores(reader, study.id or 0, TOP)["id"].tolist()
-    best = [reader.trial(study.id or 0, trial) for trial in ids]
+    best = summaries.best_trials(reader, study.id or 0, TOP)
     rules = ", ".join(map(str, study.choices.get("constraints", ())))
     kept = f" and keeps to {html.escape(plain(rules))}" if rules else ""
     if not best:

@@ -196,6 +196,10 @@ def test_trials_that_break_a_constraint_are_never_the_best(writer, reader):
     assert summaries.records(reader, study)["score"].iloc[-1] == kept["score"].min()
     assert summaries.best_scores(reader, study, 3)["id"].tolist() == kept.nsmallest(3, "score")["id"].tolist()
     assert summaries.best_scores(reader, study).attrs["total"] == len(kept)
+    trials = summaries.best_trials(reader, study, 3)
+    assert [(trial.id, trial.score) for trial in trials] == list(
+        kept.nsmallest(3, "score")[["id", "score"]].itertuples(index=False, name=None)
+    )
     assert set(summaries.objectives(reader, study)["id"]) == set(kept["id"])
     line = next(part for part in history(found, "min").data if part.name == "best so far")
     assert line.y[-1] == kept["score"].min()

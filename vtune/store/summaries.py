@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, and_, case, func, select, true
 
 from vtune.errors import ArgumentError
-from vtune.records import TrialState
+from vtune.records import Trial, TrialState
 from vtune.store import schema
 from vtune.store.bounds import bounds, curves_of
 from vtune.store.database import MANY, fetch
@@ -187,6 +187,15 @@ def best_scores(reader: Reader, study_id: int, count: int = 1000) -> pd.DataFram
     frame = pd.DataFrame(rows, columns=["id", "score"])
     frame.attrs["total"] = total
     return frame
+
+
+def best_trials(reader: Reader, study_id: int, count: int = 1000) -> list[Trial]:
+    """The best complete trials that keep to the study's constraints, the best first.
+
+    Raises:
+      StoreError: when there is no such study.
+    """
+    return [reader.trial(study_id, trial) for trial in best_scores(reader, study_id, count)["id"].tolist()]
 
 
 def histogram(reader: Reader, study_id: int, bins: int = 60) -> pd.DataFrame:
