@@ -1,6 +1,7 @@
 """Executors: where trials are trained, in this process or on the workers of a Ray cluster.
 
 Example:
+  >>> from vtune.executors import Ray, make
   >>> make("local").name, make(Ray(workers=2)).workers
   ('local', 2)
 """
@@ -11,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from vtune.errors import ArgumentError
+from vtune.members import complete
 
 if TYPE_CHECKING:
     from vtune.executors.machines import Local
@@ -55,9 +57,4 @@ def make(executor: Any) -> Any:
         if executor not in _KINDS:
             raise ArgumentError(f"{must}; got {executor!r}")
         executor = __getattr__(_KINDS[executor])()
-    if isinstance(executor, type):
-        raise ArgumentError(f"{must}; got the class {executor.__name__}. Write {executor.__name__}(...)")
-    lacking = [member for member in _MEMBERS if not hasattr(executor, member)]
-    if lacking:
-        raise ArgumentError(f"{must}; {type(executor).__name__} lacks {', '.join(lacking)}")
-    return executor
+    return complete(executor, _MEMBERS, must)

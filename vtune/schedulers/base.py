@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 import numpy as np
 
 from vtune.errors import ArgumentError
+from vtune.members import complete
 from vtune.records import Config
 from vtune.schedulers.report import Report, Verdict
 from vtune.space import Space
@@ -187,12 +188,7 @@ def make(scheduler: str | Scheduler | None) -> Scheduler | None:
         if scheduler not in _REGISTRY:
             raise ArgumentError(f"{must}; got {scheduler!r}")
         return _REGISTRY[scheduler]()
-    if isinstance(scheduler, type):
-        raise ArgumentError(f"{must}; got the class {scheduler.__name__}. Write {scheduler.__name__}(...)")
-    lacking = [member for member in _MEMBERS if not hasattr(scheduler, member)]
-    if lacking:
-        raise ArgumentError(f"{must}; {type(scheduler).__name__} lacks {', '.join(lacking)}")
-    return scheduler
+    return complete(scheduler, _MEMBERS, must)
 
 
 def prepared(scheduler: Any, study: StudyInfo) -> Any:
