@@ -108,14 +108,25 @@ class Deaf(vtune.proposers.TPE):
         os.kill(os.getpid(), signal.SIGINT)
         with contextlib.suppress(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+        return self.nonsense(n)
+
+    def nonsense(self, n):
         return self.space.sample(n, np.random.default_rng(5))
 
 
-def test_what_was_computed_after_a_second_interrupt_that_was_lost_is_not_stored(tmp_path, monkeypatch):
+class Failing(Deaf):
+    """Notices that something is wrong, not that Ctrl-C was the reason."""
+
+    def nonsense(self, n):
+        raise ArithmeticError("the numbers make no sense")
+
+
+@pytest.mark.parametrize("kind", [Deaf, Failing])
+def test_what_was_computed_after_a_second_interrupt_that_was_lost_is_not_stored(tmp_path, monkeypatch, kind):
     kept = {"store": tmp_path / "s.db", "name": "x", "resume": True}
     monkeypatch.setattr("vtune.loop.Loop._ask_ahead", lambda self: None)
     with pytest.raises(Interrupted):
-        study(proposer=Deaf(SPACE, seed=3), **kept)
+        study(proposer=kind(SPACE, seed=3), **kept)
     assert vtune.load(tmp_path / "s.db", "x").state == "interrupted"
     found, whole = study(proposer=vtune.proposers.TPE(SPACE, seed=3), **kept), study(proposer="tpe")
     assert found.frame().equals(whole.frame())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -56,3 +58,12 @@ class Interrupts:
         """
         if self._impatient:
             raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def heeded(self) -> Iterator[None]:
+        """Raises the KeyboardInterrupt of a second Ctrl-C in place of an error: what it tore may be the reason."""
+        try:
+            yield
+        except Exception:
+            self.check_torn()
+            raise

@@ -210,7 +210,8 @@ class Study(SavedStudy):
                 executor = self._prepare(display, interrupts)
                 loop = self._loop(executor, display, interrupts)
                 self._writer.update(self._study, state="running", started=time.time(), error=None)
-                loop.run()
+                with interrupts.heeded():
+                    loop.run()
                 self._regain(loop, executor)
                 self._reruns = self._rerun(loop, executor)
                 loop.save(state="complete")
