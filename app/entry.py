@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from vtune.display.text import short
 from vtune.space import Choice, Int, Space
-from vtune.text import short
 
 
 def fields(space: Space, prefix: str) -> None:

@@ -10,8 +10,8 @@ import pandas as pd
 import streamlit as st
 
 from vtune.analysis.positions import position
+from vtune.display.text import plain, short
 from vtune.space import Space
-from vtune.text import plain, short
 
 POINTS = 25
 """Stops of the slider of a numeric hyperparameter."""

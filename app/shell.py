@@ -10,10 +10,10 @@ import empty
 import reads
 import streamlit as st
 
+from vtune.display.text import duration, plain
 from vtune.errors import StoreError, VtuneError
 from vtune.records import TrialState
 from vtune.store.records import StudyRecord
-from vtune.text import duration, plain
 
 POLL_SECONDS = 2
 COLORS = {"created": "gray", "running": "blue", "complete": "green", "interrupted": "orange", "failed": "red"}

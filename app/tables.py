@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from vtune.text import plain, short
+from vtune.display.text import plain, short
 
 
 def table(frame: pd.DataFrame, *, wide: Sequence[str] = (), **settings: Any) -> None:

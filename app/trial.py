@@ -15,10 +15,10 @@ import streamlit as st
 import tables
 
 from vtune.analysis import read_curve
+from vtune.display.text import as_python, plain, short
 from vtune.records import Trial
 from vtune.report import again_in_words
 from vtune.store.records import StudyRecord
-from vtune.text import as_python, plain, short
 
 VERDICTS = {
     "converged": ("green", ":material/check_circle:"),

@@ -33,8 +33,8 @@ from typing import Any
 from accelerator import results
 from peers.rounds import console
 
+from vtune.display.pictures import write_pictures
 from vtune.errors import VtuneError
-from vtune.pictures import write_pictures
 
 HERE = Path(__file__).parent
 NETWORKS = ("2x64", "tiny", "2x512", "cnn", "transformer")

@@ -29,7 +29,7 @@ import numpy as np
 
 import vtune
 import vtune.study
-from vtune.snapshots import Snapshots
+from vtune.resume.snapshots import Snapshots
 from vtune.store import open_reader
 
 STEPS, EVERY = 200, 20

@@ -27,13 +27,13 @@ from soak import summary
 
 import vtune
 from vtune import proposers, schedulers
-from vtune.interrupts import Interrupts
-from vtune.judge import study_info
-from vtune.kept import Kept
-from vtune.loop import Loop
-from vtune.progress import Display
+from vtune.display.progress import Display
+from vtune.driver.interrupts import Interrupts
+from vtune.driver.judge import study_info
+from vtune.driver.kept import Kept
+from vtune.driver.loop import Loop
+from vtune.resume.snapshots import Snapshots
 from vtune.settings import settings
-from vtune.snapshots import Snapshots
 from vtune.store import Queue, StudyRecord, open_writer
 from vtune.tasks.base import Run
 from vtune.tasks.budget import Length, clock

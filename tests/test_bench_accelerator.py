@@ -15,7 +15,7 @@ EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 @pytest.fixture(autouse=True)
 def on_the_path(monkeypatch):
     monkeypatch.syspath_prepend(str(EXPERIMENTS))
-    monkeypatch.setattr("vtune.pictures.BROWSERS", ())
+    monkeypatch.setattr("vtune.display.pictures.BROWSERS", ())
 
 
 def points(driver, lanes, network="tiny"):

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 import vtune
+from vtune.driver.told import told
 from vtune.errors import ArgumentError, ResultError
 from vtune.proposers import TPE, Random
 from vtune.proposers.history import History
 from vtune.proposers.standing import standing
 from vtune.space import Choice, Float, Int, Space
-from vtune.told import told
 
 quiet = {"progress": "off", "lanes": 8}
 LINE = Space(x=Float(0.0, 1.0), batch=Choice(1, 2, 4))

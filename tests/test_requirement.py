@@ -8,11 +8,11 @@ import pytest
 
 import vtune
 from vtune import cli
+from vtune.display.text import short
 from vtune.errors import ArgumentError, ResultError, StoreError
 from vtune.requirement import Requirement, requirements, worst
 from vtune.space import Float, Space
 from vtune.store import open_reader
-from vtune.text import short
 
 SPACE = Space(x=Float(-1.0, 1.0), y=Float(-1.0, 1.0))
 quiet = {"progress": "off", "lanes": 8}

@@ -322,7 +322,7 @@ def test_no_file_is_named_by_a_study(tmp_path, name, record_fault):
 def test_hostile_snapshots(tmp_path, record_fault):
     """Even one whose checksum its forger has written into the store."""
     from vtune.engine.lanes import Point
-    from vtune.snapshots import Snapshots, _checksum, newest
+    from vtune.resume.snapshots import Snapshots, _checksum, newest
 
     snapshots = Snapshots(tmp_path / "snapshots", seconds=0)
     snapshots.begin(1, [Point(0, done=2, state=[np.ones((1, 2), np.float32)], sums=None)])

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from vtune.driver.tally import Tally
 from vtune.engine.program import Traced
 from vtune.executors.local import LocalExecutor
 from vtune.hyper import Guard
 from vtune.report import Explanation, GuardReport, ProgramReport
-from vtune.tally import Tally
 
 SAMPLE = 1024
 """Configs from which the number of programs that a space needs is estimated."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vtune.cache import enable_compilation_cache
+from vtune.driver.tally import Tally
 from vtune.engine.buckets import Buckets, Forecast
 from vtune.engine.devices import default_threads, devices_of
 from vtune.engine.planner import UNPLACED
@@ -22,7 +23,6 @@ from vtune.explain import explanation
 from vtune.report import Explanation
 from vtune.settings import budget, settings, whole
 from vtune.space import Space
-from vtune.tally import Tally
 from vtune.tasks import base
 from vtune.tasks.budget import mean_steps
 

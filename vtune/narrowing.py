@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vtune.driver.told import told
 from vtune.errors import ArgumentError, ResultError
 from vtune.records import Config
 from vtune.space import Choice, Space
 from vtune.space.axes import Cells
 from vtune.space.parameter import Parameter
-from vtune.told import told
 
 if TYPE_CHECKING:
     from vtune.results import SavedStudy

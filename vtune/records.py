@@ -67,7 +67,7 @@ class Trial:
     rerun: Rerun | None = None
 
     def _repr_html_(self) -> str:
-        from vtune import cards  # notebooks alone need it
+        from vtune.display import cards  # notebooks alone need it
 
         told = {"score": self.score, "step": self.step, "origin": self.origin or None, "error": self.error}
         facts = {name: value for name, value in told.items() if value is not None}

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vtune import cards
+from vtune.display import cards
 from vtune.records import Rerun
 
 KINDS = ("hyperparameter", "kind", "questions that Python asked")

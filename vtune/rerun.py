@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from vtune.lineage import Route
 from vtune.records import Rerun, Trial
-from vtune.replay import Journey, Stop
+from vtune.resume.lineage import Route
+from vtune.resume.replay import Journey, Stop
 from vtune.settings import Settings
 
 SEEDS = 3

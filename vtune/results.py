@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vtune import cards
 from vtune.analysis import hypervolume, non_dominated, reference_point
+from vtune.display import cards
 from vtune.errors import ResultError
 from vtune.records import Trial, TrialState
 from vtune.report import Explanation
@@ -208,7 +208,7 @@ class SavedStudy:
           >>> study.to_optuna().best_trial.params
           {'x': 0}
         """
-        from vtune.optuna_export import export  # brings Optuna
+        from vtune.exchange.optuna_study import export  # brings Optuna
 
         return export(self, storage, name)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vtune.driver.told import told
 from vtune.errors import ArgumentError, ResultError
-from vtune.told import told
 
 if TYPE_CHECKING:
     from vtune.results import SavedStudy

@@ -18,41 +18,41 @@ from vtune import executors, proposers, schedulers
 from vtune.blame import traced_with
 from vtune.cache import enable_compilation_cache
 from vtune.calibration import learn
+from vtune.display.progress import Display
+from vtune.driver.interrupts import Interrupts
+from vtune.driver.judge import study_info
+from vtune.driver.kept import Kept, KeptState
+from vtune.driver.loop import Loop
+from vtune.driver.tally import Tally
 from vtune.engine.buckets import asked_for
 from vtune.engine.numerics import numerics, precision, under
 from vtune.engine.solo import train_alone
 from vtune.engine.strategy import Strategy
 from vtune.errors import ArgumentError, ConfigError, Interrupted, ResultError
+from vtune.exchange.warm import teach
 from vtune.executors.job import Job, Prospect
 from vtune.executors.local import LocalExecutor
 from vtune.executors.prepared import Wanted
 from vtune.explain import explanation
 from vtune.hyper import PlainHP
-from vtune.interrupts import Interrupts
-from vtune.judge import study_info
-from vtune.kept import Kept, KeptState
-from vtune.lineage import Route, routes, until
-from vtune.loop import Loop
-from vtune.progress import Display
 from vtune.records import Config, Rerun, Trial, TrialState
-from vtune.replay import Journey
 from vtune.replicas import averaged, divided, stacked
 from vtune.report import Explanation
 from vtune.rerun import collected, journeys
 from vtune.results import SavedStudy
-from vtune.resume import Standing, lanes_now, standing
-from vtune.resuming import asked_again, last_unfinished
-from vtune.sameness import description, refuse_another
+from vtune.resume.lineage import Route, routes, until
+from vtune.resume.recovery import Standing, lanes_now, standing
+from vtune.resume.replay import Journey
+from vtune.resume.sameness import description, refuse_another
+from vtune.resume.script import asked_again, last_unfinished
+from vtune.resume.snapshots import Snapshots
 from vtune.settings import budget, check_metrics, default_name, settings, whole
-from vtune.snapshots import Snapshots
 from vtune.space import Space
 from vtune.store import Queue, StudyRecord, open_writer
-from vtune.tally import Tally
 from vtune.tasks import base
 from vtune.tasks.budget import clock, mean_steps
 from vtune.variables import prune_variables, read_variables, variables_folder, write_variables
 from vtune.verification import Verification, compare
-from vtune.warm import teach
 
 SAMPLE = 256
 """Configs from which the mean length of a trial is estimated."""

@@ -8,8 +8,8 @@ import shell
 import streamlit as st
 import tables
 
+from vtune.display.text import duration, plain
 from vtune.store.records import StudyRecord
-from vtune.text import duration, plain
 
 MOST = 8
 

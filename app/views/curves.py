@@ -9,8 +9,8 @@ import streamlit as st
 import trial
 
 from vtune.analysis import read_curves
+from vtune.display.text import plain
 from vtune.store.records import StudyRecord
-from vtune.text import plain
 
 
 def draw(study: StudyRecord) -> None:

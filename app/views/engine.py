@@ -9,9 +9,9 @@ import tables
 import trial
 
 from vtune import analysis
+from vtune.display.text import duration, plain
 from vtune.report import Explanation
 from vtune.store.records import StudyRecord
-from vtune.text import duration, plain
 
 UNITS = {"trace": "trace s", "compile": "compile s", "step": "ms a lane-step", "kib": "KiB a lane"}
 

@@ -7,8 +7,8 @@ import shell
 import streamlit as st
 import trial
 
+from vtune.display.text import plain
 from vtune.store.records import StudyRecord
-from vtune.text import plain
 
 
 def draw(study: StudyRecord) -> None:

@@ -10,8 +10,8 @@ import tables
 import trial
 
 from vtune.analysis import where_to_look
+from vtune.display.text import plain
 from vtune.store.records import StudyRecord
-from vtune.text import plain
 
 KEPT = 20  # trials listed below the parallel axes
 ENOUGH = 8  # complete trials, before anything can be said

@@ -13,9 +13,9 @@ import streamlit as st
 import tables
 import trial
 
+from vtune.display.text import as_python, plain
 from vtune.errors import ConfigError, VtuneError
 from vtune.store.records import StudyRecord
-from vtune.text import as_python, plain
 
 DRAWN = 8  # queued trials drawn among the others
 

@@ -10,8 +10,8 @@ import shell
 import streamlit as st
 import trial
 
+from vtune.display.text import duration, plain, short
 from vtune.store.records import StudyRecord
-from vtune.text import duration, plain, short
 
 MOST = 50  # studies listed with their progress
 

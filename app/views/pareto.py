@@ -9,8 +9,8 @@ import streamlit as st
 import trial
 
 from vtune.analysis import non_dominated
+from vtune.display.text import plain
 from vtune.store.records import StudyRecord
-from vtune.text import plain
 
 MOST = 200
 TWO = 'vtune.tune(task, space, metric=["accuracy", "n_params"], mode=["max", "min"])'

@@ -18,8 +18,8 @@ SECONDS = 0.01
 HOME = Path(vtune.__file__).parent
 WORKERS = Path(__file__).with_name("workers.py")
 ROOMS = {
-    "proposers": "proposals", "asking.py": "proposals", "schedulers/state.py": "scheduler's state",
-    "schedulers": "decisions", "judge.py": "decisions", "store": "store", "space": "space",
+    "proposers": "proposals", "driver/asking.py": "proposals", "schedulers/state.py": "scheduler's state",
+    "schedulers": "decisions", "driver/judge.py": "decisions", "store": "store", "space": "space",
 }  # fmt: skip
 """Files and folders of vtune, and what is done there; everything else is the loop."""
 
@@ -69,7 +69,7 @@ class Watch(threading.Thread):
 def room_of(file: str) -> str | None:
     """What is done in a file; None for one that is not vtune's.
 
-    >>> room_of(str(HOME / "store" / "writer.py")), room_of(str(HOME / "loop.py")), room_of("json/encoder.py")
+    >>> room_of(str(HOME / "store" / "writer.py")), room_of(str(HOME / "results.py")), room_of("json/encoder.py")
     ('store', 'loop', None)
     """
     path = Path(file)

@@ -17,7 +17,7 @@ from executors import far
 import vtune
 from vtune.errors import Interrupted, WorkerError
 from vtune.executors import Ray
-from vtune.snapshots import Snapshots
+from vtune.resume.snapshots import Snapshots
 
 ray = pytest.importorskip("ray")
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
@@ -140,7 +140,14 @@ def test_every_decision_is_that_of_one_process(cluster, tmp_path, scheduler):
 def test_trials_of_a_worker_that_died_go_on_from_the_last_snapshot(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(vtune.study, "Snapshots", functools.partial(Snapshots, seconds=0))
     options = {"scheduler": vtune.schedulers.Median(), "store": tmp_path / "vtune.db", "lanes": 8}
-    killed = far.Judged(options["scheduler"], far.When(6, lambda: far.kill(tmp_path)))
+
+    def kill():
+        until = time.monotonic() + 60
+        while time.monotonic() < until and all("tmp" in path.name for path in tmp_path.rglob("snapshot-*")):
+            time.sleep(0.02)
+        far.kill(tmp_path)
+
+    killed = far.Judged(options["scheduler"], far.When(6, kill))
     found = study(tmp_path, 8, Ray(workers=2), **{**options, "scheduler": killed, "steps": 40, "name": "far"})
     assert_each_once(found, 8)
     assert lost(found) == 1

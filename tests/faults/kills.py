@@ -32,7 +32,7 @@ from sqlalchemy.pool import Pool
 import vtune
 import vtune.study
 from vtune import schedulers
-from vtune.snapshots import Snapshots
+from vtune.resume.snapshots import Snapshots
 
 TRIALS, STEPS, PER_CHAIN = 14, 6, 5
 KINDS = {"at a moment": 5, "at a time": 3, "Ctrl-C": 1, "Ctrl-C twice": 1, "at a write": 0}

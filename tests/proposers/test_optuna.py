@@ -12,7 +12,7 @@ from spaces import spaces
 
 import vtune
 from vtune.errors import ArgumentError
-from vtune.optuna_space import distribution, params, taken
+from vtune.exchange.optuna_space import distribution, params, taken
 from vtune.proposers import Optuna, Random
 from vtune.space import Choice, Float, Int, Space
 

@@ -176,7 +176,7 @@ def test_the_commands(store, tmp_path):
 
 
 def test_a_clear_line_for_a_store_that_is_not_there(tmp_path):
-    command = [sys.executable, "-m", "vtune.cli", "check", str(tmp_path / "gone.db")]
+    command = [sys.executable, "-m", "vtune", "check", str(tmp_path / "gone.db")]
     code = "import sys; from vtune.cli import main; sys.argv[1:] = sys.argv[1:]; main()"
     done = subprocess.run([command[0], "-c", code, *command[3:]], capture_output=True, text=True)
     assert done.returncode == 2

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from vtune.analysis.scores import best_trials, check_mode
+from vtune.display.text import short
 from vtune.errors import ArgumentError
-from vtune.text import short
 
 
 def where_to_look(

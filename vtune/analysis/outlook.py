@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from vtune.analysis.scores import check_mode
-from vtune.text import short
+from vtune.display.text import short
 
 FEWEST = 20
 TAIL = 0.15

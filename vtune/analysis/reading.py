@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from vtune.text import short
+from vtune.display.text import short
 
 _SETTLED = 0.05
 """A change below this share of everything learned counts as none."""

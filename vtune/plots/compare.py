@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 
 from vtune.analysis.scores import check_mode
 from vtune.analysis.scores import time_to_target as reached
+from vtune.display.text import duration, short
 from vtune.errors import ArgumentError
 from vtune.plots import look
-from vtune.text import duration, short
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 

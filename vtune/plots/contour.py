@@ -11,9 +11,9 @@ import plotly.graph_objects as go
 
 from vtune.analysis.importance import FEWEST, costs, forest
 from vtune.analysis.positions import positions, ticks
+from vtune.display.text import short
 from vtune.errors import ArgumentError
 from vtune.plots import look
-from vtune.text import short
 
 
 def contour(

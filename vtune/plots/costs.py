@@ -8,8 +8,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from vtune.analysis import programs
+from vtune.display.text import short
 from vtune.plots import look
-from vtune.text import short
 
 MOST = 20
 

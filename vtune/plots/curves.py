@@ -12,9 +12,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from vtune.analysis import bands, best_trials
+from vtune.display.text import short
 from vtune.errors import ArgumentError
 from vtune.plots import look
-from vtune.text import short
 
 _BAND = "rgba(128, 136, 146, {})"
 _ASKED = (look.GREEN, look.LILAC, look.RED, look.PLUM, look.BLUE)

@@ -17,8 +17,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from vtune.analysis.positions import position, steps, ticks
+from vtune.display.text import short
 from vtune.errors import ArgumentError
-from vtune.text import short
 
 BLUE, ORANGE, GREEN, RED, PLUM, LILAC = "#3567cf", "#e07812", "#5fa188", "#c93a1c", "#8b5b76", "#b37ce3"
 COLORS = (BLUE, ORANGE, GREEN, RED, PLUM, LILAC)

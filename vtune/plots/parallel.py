@@ -12,9 +12,9 @@ import plotly.graph_objects as go
 from vtune.analysis.importance import standings
 from vtune.analysis.positions import position, ticks
 from vtune.analysis.scores import check_mode
+from vtune.display.text import plain, short
 from vtune.errors import ArgumentError
 from vtune.plots import look
-from vtune.text import plain, short
 
 
 def parallel(

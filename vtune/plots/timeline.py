@@ -7,10 +7,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from vtune.display.text import duration
 from vtune.errors import ArgumentError
 from vtune.plots import look
 from vtune.plots.history import STATES
-from vtune.text import duration
 
 _EMPTY = "No trial has been given a lane yet."
 NUMBERED = 600

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 
 from vtune.analysis import Room, calibration
 from vtune.analysis.scores import check_mode
+from vtune.display.text import short
 from vtune.plots import look
-from vtune.text import short
 
 _SILENT = "The proposer of this study does not say what it expects."
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from vtune.errors import ArgumentError, ProposerError
-from vtune.optuna_space import distribution, optuna, params, quiet, suggested
+from vtune.exchange.optuna_space import distribution, optuna, params, quiet, suggested
 from vtune.proposers.base import register
 from vtune.proposers.fresh import Fresh
 from vtune.proposers.history import History, keys

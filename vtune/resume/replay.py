@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vtune.driver.measured import replicas_together
 from vtune.engine.lanes import Entry, Point
 from vtune.executors.local import LocalExecutor
 from vtune.executors.messages import Copy, Work
-from vtune.lineage import Route, changes
-from vtune.measured import replicas_together
 from vtune.records import Config, Leg
+from vtune.resume.lineage import Route, changes
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from optuna.trial import TrialState
 
 import vtune
 from vtune.errors import ArgumentError, StoreError
+from vtune.exchange.warm import experience
 from vtune.space import Choice, Float, Int, Space
-from vtune.warm import experience
 
 SPACE = Space(
     lr=Float(1e-4, 1.0, log=True),

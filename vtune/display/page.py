@@ -14,11 +14,11 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from vtune import analysis
+from vtune.display.text import as_python, duration, plain, short
 from vtune.plots.look import INKS, themed
 from vtune.plots.namespace import Plots
 from vtune.space import Space
 from vtune.store import Reader, StudyRecord, summaries
-from vtune.text import as_python, duration, plain, short
 
 TOP = 10
 FIGURES = (

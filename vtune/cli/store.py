@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from vtune.display.text import plain
 from vtune.store.checking import check
 from vtune.store.salvage import salvage
-from vtune.text import plain
 
 Store = Annotated[str, typer.Argument(envvar="VTUNE_STORE", help="Path or URL of the store.")]
 

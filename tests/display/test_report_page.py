@@ -13,10 +13,10 @@ from stored import store_study
 from typer.testing import CliRunner
 
 from vtune import cli
+from vtune.display.page import report_figures, report_page
+from vtune.display.pictures import find_browser, write_pictures
 from vtune.errors import ArgumentError, PackageError
-from vtune.pictures import find_browser, write_pictures
 from vtune.plots import Plots, nothing
-from vtune.report_page import report_figures, report_page
 from vtune.space import Choice, Space
 from vtune.store import Commit, NewTrial, open_reader, open_writer
 from vtune.store.records import Measurements, TrialUpdates

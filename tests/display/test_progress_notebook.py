@@ -10,9 +10,9 @@ import pytest
 manager = pytest.importorskip("jupyter_client.manager")
 pytest.importorskip("ipykernel")
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RUN = """
-from vtune.progress import Display, Status
+from vtune.display.progress import Display, Status
 with Display("digits <b>1</b>", "loss") as display:
     display.say("tracing program 1")
     for ended in range(201):

@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vtune.driver.measured import together
+from vtune.driver.tally import Tally
 from vtune.engine.lanes import Entry, Point
 from vtune.errors import ReplayError
 from vtune.executors.arrangement import Arrangement
 from vtune.executors.pool import Seat
-from vtune.lineage import ENDLESS, Route, routes, until
-from vtune.measured import together
 from vtune.records import Config, TrialState
-from vtune.replay import Journey, Seen, Stop, begun
-from vtune.snapshots import newest
+from vtune.resume.lineage import ENDLESS, Route, routes, until
+from vtune.resume.replay import Journey, Seen, Stop, begun
+from vtune.resume.snapshots import newest
 from vtune.space import Choice
-from vtune.tally import Tally
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
 
+    from vtune.driver.live import Live
     from vtune.executors.local import LocalExecutor
-    from vtune.live import Live
     from vtune.records import Trial
     from vtune.settings import Settings
     from vtune.space import Space

@@ -14,8 +14,8 @@ import vtune
 import vtune.study
 from vtune.engine.lanes import Block, Point
 from vtune.hyper import PlainHP
+from vtune.resume.snapshots import KEPT, Snapshots, newest, read
 from vtune.schedulers import PBT, Patience
-from vtune.snapshots import KEPT, Snapshots, newest, read
 
 SCHEDULERS = {"none": None, "pbt": PBT(interval=3, quantile=0.4), "patience": Patience(patience=2)}
 

@@ -15,7 +15,7 @@ from faults.little import SPACE, Little, curves, interrupted, study
 import vtune
 from vtune.engine.lanes import Block
 from vtune.errors import Interrupted, ReplayError, StoreError
-from vtune.sameness import refuse_another
+from vtune.resume.sameness import refuse_another
 from vtune.schedulers import PBT
 from vtune.store import StudyRecord
 
@@ -23,7 +23,7 @@ from vtune.store import StudyRecord
 @pytest.mark.parametrize(("scheduler", "after"), [(None, 3), (PBT(interval=3), 7)])
 def test_a_difference_is_named(tmp_path, monkeypatch, scheduler, after):
     kept = {"store": tmp_path / "s.db", "name": "x", "resume": True, "scheduler": scheduler}
-    monkeypatch.setattr("vtune.snapshots.Snapshots.begin", lambda *ignored: None)
+    monkeypatch.setattr("vtune.resume.snapshots.Snapshots.begin", lambda *ignored: None)
     monkeypatch.setattr("vtune.executors.advancing.SLICE_SECONDS", 0.0)
     interrupted(monkeypatch, after, **kept)
     half = vtune.load(tmp_path / "s.db", "x")
@@ -77,7 +77,7 @@ def test_a_second_interrupt_in_the_middle_of_a_tick_loses_nothing(tmp_path, monk
     """The first is heeded between chunks; a second one ends the run wherever it is."""
     kept = {"store": tmp_path / "s.db", "name": "x", "resume": True, "scheduler": PBT(interval=3, quantile=0.4)}
     for place in ("_copies", "_updates", "_carry_out", "_tell", "_commit"):
-        real, count = getattr(vtune.loop.Loop, place), [0]
+        real, count = getattr(vtune.driver.loop.Loop, place), [0]
 
         def impatient(self, *given, real=real, count=count, **named):
             count[0] += 1
@@ -86,7 +86,7 @@ def test_a_second_interrupt_in_the_middle_of_a_tick_loses_nothing(tmp_path, monk
             return real(self, *given, **named)
 
         with monkeypatch.context() as patches:
-            patches.setattr(vtune.loop.Loop, place, impatient)
+            patches.setattr(vtune.driver.loop.Loop, place, impatient)
             try:
                 study(**kept)
             except Interrupted:
@@ -124,7 +124,7 @@ class Failing(Deaf):
 @pytest.mark.parametrize("kind", [Deaf, Failing])
 def test_what_was_computed_after_a_second_interrupt_that_was_lost_is_not_stored(tmp_path, monkeypatch, kind):
     kept = {"store": tmp_path / "s.db", "name": "x", "resume": True}
-    monkeypatch.setattr("vtune.loop.Loop._ask_ahead", lambda self: None)
+    monkeypatch.setattr("vtune.driver.loop.Loop._ask_ahead", lambda self: None)
     with pytest.raises(Interrupted):
         study(proposer=kind(SPACE, seed=3), **kept)
     assert vtune.load(tmp_path / "s.db", "x").state == "interrupted"

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from vtune import cards
+from vtune.display import cards
 
 SECONDS = 0.5
 """The least time between two drawings."""

@@ -6,7 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vtune.text import plain, short
+from vtune.display.text import plain, short
 
 _QUIET = "opacity:.7"
 _LINE = "border-bottom:1px solid rgba(128,136,146,.25)"

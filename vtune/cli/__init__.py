@@ -16,12 +16,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vtune import cli_report, cli_resume, cli_store
+from vtune.cli.report import add_to as add_report
+from vtune.cli.resume import add_to as add_resume
+from vtune.cli.store import add_to as add_store
+from vtune.display.text import as_python, duration, plain, short
 from vtune.errors import ArgumentError, StoreError, VtuneError
 from vtune.records import Trial, TrialState
 from vtune.report import Explanation
 from vtune.store import Reader, StudyRecord, open_reader, summaries
-from vtune.text import as_python, duration, plain, short
 
 Store = Annotated[str, typer.Argument(envvar="VTUNE_STORE", help="Path or URL of the store.")]
 Study = Annotated[str, typer.Argument(help="Name of the study, or its number.")]
@@ -33,8 +35,8 @@ commands = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-cli_store.add_to(commands)
-cli_resume.add_to(commands)
+add_store(commands)
+add_resume(commands)
 
 
 def main() -> None:
@@ -157,7 +159,7 @@ def app_script() -> Path:
     Raises:
       StoreError: in neither place.
     """
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     for script in (package / "_app" / "main.py", package.parent / "app" / "main.py"):
         if script.is_file():
             return script
@@ -176,7 +178,7 @@ def find(reader: Reader, study: str) -> StudyRecord:
     return names[study] if study in names else reader.study(study)
 
 
-cli_report.add_to(commands, find)
+add_report(commands, find)
 
 
 def _troubles(progress: dict[str, Any]) -> str:

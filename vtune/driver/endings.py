@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vtune.measured import Measured
+from vtune.driver.measured import Measured
 from vtune.records import Decision, TrialState
 from vtune.schedulers import Verdict
 

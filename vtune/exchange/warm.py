@@ -162,7 +162,7 @@ def _of_vtune(study: SavedStudy, objectives: Objectives) -> _Earlier:
 
 
 def _of_optuna(study: Any, objectives: Objectives) -> _Earlier:
-    from vtune.optuna_space import optuna, taken  # brings Optuna
+    from vtune.exchange.optuna_space import optuna, taken  # brings Optuna
 
     modes = [_MODES.get(direction.name.lower()) for direction in study.directions]
     names = study.metric_names or [metric for metric, _ in objectives]

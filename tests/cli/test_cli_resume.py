@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from vtune.cli import commands
 from vtune.engine.lanes import Block
 from vtune.errors import ArgumentError, Interrupted, StoreError
-from vtune.resuming import AGAIN
+from vtune.resume.script import AGAIN
 from vtune.store import open_reader
 
 SCRIPT = """

@@ -10,8 +10,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from vtune.display.notebook import NotebookBar, in_notebook
 from vtune.errors import ArgumentError
-from vtune.progress_notebook import NotebookBar, in_notebook
 
 LINE_SECONDS = 10.0
 """How often a display that cannot be redrawn prints a line."""

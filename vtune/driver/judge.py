@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vtune.measured import Measured
+from vtune.driver.measured import Measured
 from vtune.records import Config, Decision
 from vtune.schedulers import Report, StudyInfo, Verdict, checked, dump, load, marks
 from vtune.settings import Settings

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from vtune.errors import ArgumentError
-from vtune.resuming import AGAIN
+from vtune.resume.script import AGAIN
 
 Script = Annotated[Path, typer.Argument(help="The Python script that began the study.")]
 Arguments = Annotated[list[str] | None, typer.Argument(help="What the script was given.")]

@@ -8,8 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from vtune.asking import Answer, Asker
-from vtune.endings import ends_of
+from vtune.display.progress import Display, Status
+from vtune.driver.asking import Answer, Asker
+from vtune.driver.endings import ends_of
+from vtune.driver.judge import Judge
+from vtune.driver.kept import Kept
+from vtune.driver.live import Configs, Live, Saved, saved_points
+from vtune.driver.measured import Measured, measured
+from vtune.driver.tally import Tally
 from vtune.engine.lane import LaneTask
 from vtune.engine.lanes import Point, State
 from vtune.errors import ConfigError, ProposerError
@@ -17,20 +23,14 @@ from vtune.executors.arrangement import Arrangement
 from vtune.executors.local import LocalExecutor
 from vtune.executors.messages import Copy, Work
 from vtune.executors.pool import Seat
-from vtune.judge import Judge
-from vtune.kept import Kept
-from vtune.live import Configs, Live, Saved, saved_points
-from vtune.measured import Measured, measured
-from vtune.progress import Display, Status
 from vtune.records import Config, Decision, TrialState
-from vtune.replay import Journey, Seen, Stop, replayed
 from vtune.requirement import worst
-from vtune.resume import Standing, bring_back
+from vtune.resume.recovery import Standing, bring_back
+from vtune.resume.replay import Journey, Seen, Stop, replayed
+from vtune.resume.snapshots import Snapshots
 from vtune.schedulers import Recall, Verdict
 from vtune.settings import Settings
-from vtune.snapshots import Snapshots
 from vtune.store import Commit, Event, Measurements, NewTrial, TrialUpdates
-from vtune.tally import Tally
 
 LOOKAHEAD = 1024
 """Configs that a proposer which learns nothing from scores is asked for ahead of the lanes."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from vtune.errors import StoreError
-from vtune.optuna_space import distribution, optuna, params, quiet
+from vtune.exchange.optuna_space import distribution, optuna, params, quiet
 from vtune.records import Trial, TrialState
 
 if TYPE_CHECKING:

@@ -35,9 +35,9 @@ def add_to(commands: typer.Typer, find: Find) -> None:
             raise ArgumentError(f"--output must end in .html, given {str(to)!r}; for pictures there is --png FOLDER")
         if not to.resolve().parent.is_dir():
             raise ArgumentError(f"--output must lie in a folder that exists, given {str(to)!r}")
-        from vtune.pictures import find_browser, write_pictures
+        from vtune.display.page import report_figures, write_report
+        from vtune.display.pictures import find_browser, write_pictures
         from vtune.plots import Plots
-        from vtune.report_page import report_figures, write_report
 
         if png is not None:
             find_browser()
