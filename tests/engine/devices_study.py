@@ -13,7 +13,10 @@ from flax import linen as nn
 import vtune
 from vtune.engine.program import Traced
 
-COLLECTIVES = ("all-gather", "all-reduce", "all-to-all", "collective-permute", "reduce-scatter")
+COLLECTIVES = (
+    "all-gather", "all-reduce", "all-to-all", "collective-permute", "collective-broadcast", "reduce-scatter", "send(",
+    "recv(",
+)  # fmt: skip
 
 
 class Network(nn.Module):
