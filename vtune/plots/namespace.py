@@ -154,7 +154,7 @@ class Plots:
         chosen = self._ranked(frame)[: MOST - 1] if names is None else self._known(names)
         if len(chosen) < 2 and names is None:
             return look.nothing("This study has one hyperparameter; pairs need two.")
-        return rank(frame, self._space, chosen, self._mode)
+        return rank(frame, self._space, chosen, self._mode, max_points=500)
 
     def parallel(
         self, names: Sequence[str] | None = None, ranges: Mapping[str, Sequence[Any]] | None = None
@@ -190,7 +190,7 @@ class Plots:
 
     def timeline(self, begin: float | None = None, end: float | None = None, *, color: str = "state") -> go.Figure:
         """Which trial sat in which lane; `begin` and `end` in seconds since the first trial started."""
-        return timeline(summaries.placement(self._reader, self._id, begin, end, 3000), color=color)
+        return timeline(summaries.placement(self._reader, self._id, begin, end, 1500), color=color)
 
     def occupancy(self) -> go.Figure:
         """How many lanes were busy over time."""
