@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,13 @@ def timed(file: Path, peers: Sequence[str]) -> Times:
       What the file now holds: peer -> "batch at history" -> seconds.
     """
     for peer in peers:
-        rows = {f"{batch} at {history}": seconds for batch in BATCHES for history, seconds in _asked(peer, batch)}
+        rows = {}
+        for batch in BATCHES:
+            try:
+                for history, seconds in _asked(peer, batch):
+                    rows[f"{batch} at {history}"] = seconds
+            except np.linalg.LinAlgError as error:
+                print(f"{peer} gave up in batches of {batch}: {error}")
         found = known(file) | {peer: rows}
         file.write_text(json.dumps(found, indent=1) + "\n")
         print(peer, rows, flush=True)
@@ -37,8 +43,8 @@ def known(file: Path) -> Times:
     return json.loads(file.read_text()) if file.exists() else {}
 
 
-def _asked(peer: str, batch: int) -> list[tuple[int, float]]:
-    rng, searcher, told, found = np.random.default_rng(0), PEERS[peer][1](NETWORK, 0, batch, HISTORIES[-1]), 0, []
+def _asked(peer: str, batch: int) -> Iterator[tuple[int, float]]:
+    rng, searcher, told = np.random.default_rng(0), PEERS[peer][1](NETWORK, 0, batch, HISTORIES[-1]), 0
     for history in HISTORIES:
         lesson = 0.0
         while told < history and lesson < LESSON:
@@ -53,10 +59,9 @@ def _asked(peer: str, batch: int) -> list[tuple[int, float]]:
             begun = time.perf_counter()
             searcher.ask(batch)
             seconds = time.perf_counter() - begun
-        found.append((history, float(f"{seconds:.3g}")))
+        yield history, float(f"{seconds:.3g}")
         if seconds > PATIENCE:
             break
-    return found
 
 
 def markdown(times: Mapping[str, Mapping[str, Any]]) -> str:
