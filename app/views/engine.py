@@ -43,7 +43,7 @@ def draw(study: StudyRecord) -> None:
     if told is not None:
         facts(study, told)
     st.subheader("Lanes over time", anchor=False)
-    placed = reads.summary(study, "placement")
+    placed = reads.summary(study, "placement", count=1)
     if placed.empty:
         empty.nothing("hourglass_top", "No trial has started", "Lanes fill as soon as the first program is compiled.")
     else:
@@ -73,7 +73,7 @@ def draw(study: StudyRecord) -> None:
 
 study = shell.chosen()
 shell.header(study, "Engine", "lanes, programs, where the time went")
-length = reads.summary(study, "placement").attrs.get("span", 0.0)
+length = reads.summary(study, "placement", count=1).attrs.get("span", 0.0)
 span = None
 if length > 1.0:
     with st.container(horizontal=True):

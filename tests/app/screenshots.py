@@ -58,7 +58,7 @@ def served(store: str, folder: str | None = None) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")]))}
-    command = [sys.executable, "-c", "from vtune.cli import main; main()", "app", store, "--no-browser"]
+    command = [sys.executable, "-m", "vtune", "app", store, "--no-browser"]
     process = subprocess.Popen(
         [*command, "--port", str(port)],
         cwd=folder,

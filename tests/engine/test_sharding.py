@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import jax
 import numpy as np
 import pytest
+from on_devices import answered
 
 import vtune
 from vtune.engine import probe
@@ -21,20 +16,9 @@ DEVICES = 8
 STUDIES = ("every trial in full", "pbt", "seeds")
 
 
-def run(devices: int) -> dict:
-    flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
-    script = Path(__file__).with_name("devices_study.py")
-    result = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, timeout=280, check=False,
-        env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr[-3000:]
-    return json.loads(result.stdout.strip().splitlines()[-1])
-
-
 @pytest.fixture(scope="module")
 def both() -> tuple[dict, dict]:
-    return run(1), run(DEVICES)
+    return answered("devices_study.py", 1), answered("devices_study.py", DEVICES)
 
 
 @pytest.mark.parametrize("study", STUDIES)
