@@ -48,7 +48,9 @@ def draw(study: StudyRecord) -> None:
         total = expected.attrs.get("total", len(expected))
         sign = -1.0 if shell.objective(study)[1] == "max" else 1.0
         latest = expected.assign(mean=sign * expected["mean"]).sort_values("trial", ascending=False).head(LATEST)
-        latest = latest.rename(columns={"mean": "expected", "deviation": "give or take", "gain": "promised gain"})
+        names = {"mean": "expected", "deviation": "give or take", "gain": "promised gain"}
+        latest = latest.assign(neglected=latest["neglected"].map({True: "yes"}))
+        latest = latest.rename(columns=names | {"neglected": "for a neglected branch"})
         st.caption(f"Showing {len(latest):,} of {total:,} proposals.")
         filled = [name for name in latest if latest[name].notna().any()]
         tables.table(latest[filled], height=320)

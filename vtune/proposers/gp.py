@@ -27,6 +27,7 @@ class GP:
     that are not active count as equal. The worse half of the scores is learned by rank, noise is learned too. The
     first configurations are scrambled Sobol points. A batch is chosen one by one by the expected improvement over
     joint draws from the posterior, so that it does not repeat itself; several objectives by expected hypervolume.
+    Branches of the space that look bad keep a share of the trials (`Branches`).
 
     Args:
       space: where the configurations lie.
@@ -97,7 +98,8 @@ class GP:
           and "deviation", what it expects of the score (lists, for several objectives); "gain", the improvement that it
           expected of the config beside those chosen before, in deviations of the scores as it sees them; and "parents",
           the told trial that it is near, counted from 0 in the order of telling, if it started from one. Under
-          constraints on results "allowed" is the probability that it keeps to them.
+          constraints on results "allowed" is the probability that it keeps to them. "neglected" is True for one that
+          was picked for its branch of the space, which had been tried too little to be given up.
         """
         return [dict(origin) for origin in self._origins]
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from vtune.errors import ArgumentError, ProposerError
 from vtune.proposers.base import register
+from vtune.proposers.branches import Branches
 from vtune.proposers.choosing import choose, kernels
 from vtune.proposers.fresh import Fresh
 from vtune.proposers.history import History, rung
@@ -27,6 +28,10 @@ _REDRAWS = 3
 """Times that candidates are drawn again while most of them are known or fail a constraint."""
 
 
+_BRANCHES = 4
+"""The most neglected branches that one batch makes good for."""
+
+
 @register
 class TPE:
     """Proposes what is likely among the good configurations and unlikely among the others.
@@ -34,7 +39,8 @@ class TPE:
     Tree-structured Parzen estimators (Bergstra et al., 2011), multivariate as in BOHB (Falkner et al., 2018), for
     conditional spaces as they are. Each config of a batch is picked with those before it counted as bad, as are those
     that are pending, so that a batch spreads; and a batch takes turns between narrow and wide kernels around few and
-    many good trials. No configuration comes twice until the space is exhausted.
+    many good trials. Branches of the space that look bad keep a share of the trials (`Branches`). No configuration
+    comes twice until the space is exhausted.
 
     With several objectives, good is what few dominate (Ozaki et al., 2020). Trials that were stopped early count too:
     `tell` them with the steps after which they had their score.
@@ -68,6 +74,7 @@ class TPE:
         self.seed = whole("seed", seed)
         self._history = History(space)
         self._layout = Layout(space)
+        self._branches = Branches(space)
         self._begin = Sobol(space, self.seed)
         self._asked = 0
         self._origins: list[dict[str, Any]] = []
@@ -80,7 +87,7 @@ class TPE:
         rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, self._asked])))
         fresh = Fresh(self._history, under_way, rng)
         modelled = n > 0 and len(self._history) >= self.settings.start and self._telling()
-        rows, origins = self._modelled(n, fresh, under_way, rng) if modelled else self._beginning(n, fresh)
+        rows, origins = self._branched(n, fresh, under_way, rng) if modelled else self._beginning(n, fresh)
         rest = fresh.rest(n - len(rows))
         self._origins = origins + [{"model": "prior"} for _ in range(len(rest))]
         self._asked += len(self._origins)
@@ -105,7 +112,8 @@ class TPE:
         Returns:
           A dict for each: "model" is "tpe" or "prior" (drawn without a look at scores). Those of the model have "gain",
           the log of how much likelier it is among good trials than among the others, and "parents", the told trial that
-          it is a variation of, counted from 0 in the order of telling, if there is one.
+          it is a variation of, counted from 0 in the order of telling, if there is one; "neglected" is True for one
+          that was picked for its branch of the space, which had been tried too little to be given up.
         """
         return [dict(origin) for origin in self._origins]
 
@@ -133,13 +141,36 @@ class TPE:
         fresh.take(rows)
         return rows, [{"model": "prior"} for _ in range(len(rows))]
 
-    def _modelled(
+    def _branched(
         self, n: int, fresh: Fresh, pending: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, list[dict[str, Any]]]:
-        """Up to n rows [<= n, dim] that the model picks, and where they are from."""
+        """Up to n rows [<= n, dim]: of neglected branches by what is known of these, then by all that is known."""
+        order = self._order()
+        told, away = self._branches.of(self._history.unit[order]), self._branches.of(pending)
+        owed = self._branches.owed(np.concatenate([told, away]), n)
+        rows: np.ndarray = np.empty((0, self.space.dim))
+        origins: list[dict[str, Any]] = []
+        counts = np.bincount(owed[owed >= 0], minlength=len(self._branches))
+        for branch in np.argsort(-counts, kind="stable")[: min(_BRANCHES, np.count_nonzero(counts))].tolist():
+            known = order[told == branch] if branch in told else order
+            own = self._modelled(int(counts[branch]), known, fresh, pending[away == branch], rng, branch)
+            rows = np.concatenate([rows, own[0]])
+            origins += [{**origin, "neglected": True} for origin in own[1]]
+        if len(rows) < n:
+            free = self._modelled(n - len(rows), order, fresh, np.concatenate([pending, rows]), rng)
+            rows, origins = np.concatenate([rows, free[0]]), origins + free[1]
+        return rows, origins
+
+    def _modelled(
+        self, n: int, order: np.ndarray, fresh: Fresh, pending: np.ndarray, rng: np.random.Generator,
+        branch: int | None = None,
+    ) -> tuple[np.ndarray, list[dict[str, Any]]]:  # fmt: skip
+        """Up to n rows [<= n, dim] that the model picks by some of the trials, and where they are from."""
         settings, layout = self.settings, self._layout
-        mixtures = mix(layout, settings, self._history.unit, self._order(), pending)
+        mixtures = mix(layout, settings, self._history.unit, order, pending)
         rows, usable = self._candidates(n, mixtures, fresh, rng)
+        if branch is not None:
+            usable &= (self._branches.of(rows.reshape(-1, self.space.dim)) == branch).reshape(usable.shape)
         chosen = choose(
             layout,
             layout.points(rows),

@@ -314,7 +314,8 @@ def proposals(reader: Reader, study_id: int, count: int = 4000) -> pd.DataFrame:
 
     Returns:
       trial, model, state, score, mean, deviation, gain (NaN where the model did not say; of several objectives, the
-      first); `.attrs["total"]` is the number of trials that have a reason.
+      first), neglected (whether it was proposed since its branch of the space had few trials);
+      `.attrs["total"]` is the number of trials that have a reason.
 
     Raises:
       StoreError: when there is no such study.
@@ -330,13 +331,14 @@ def proposals(reader: Reader, study_id: int, count: int = 4000) -> pd.DataFrame:
         ids = np.array([detail["trial"] for detail in details], np.int64)
         query = select(T.id, T.state, T.score).where(T.study == study.id)
         found = {row[0]: row for row in _listed(connection, query, np.unique(ids), -1)}
+    figures = ("mean", "deviation", "gain")
     rows = [
-        (trial, str(d.get("model", "")), *found[trial][1:], *(_first(d.get(n)) for n in ("mean", "deviation", "gain")))
+        (trial, str(d.get("model", "")), *found[trial][1:], *(_first(d.get(n)) for n in figures), "neglected" in d)
         for trial, d in zip(ids.tolist(), details, strict=True)
         if trial in found
     ]
-    frame = pd.DataFrame(rows, columns=["trial", "model", "state", "score", "mean", "deviation", "gain"])
-    frame = frame.astype(dict.fromkeys(("score", "mean", "deviation", "gain"), float))
+    frame = pd.DataFrame(rows, columns=["trial", "model", "state", "score", *figures, "neglected"])
+    frame = frame.astype(dict.fromkeys(("score", *figures), float))
     frame.attrs["total"] = total
     return frame
 

@@ -150,7 +150,7 @@ class Picked(NamedTuple):
 @partial(jax.jit, static_argnames=("most", "acquisition"))
 def pick(
     losses: jax.Array, candidates: jax.Array, free: jax.Array, best: jax.Array, draws: Draws,
-    n: jax.Array, most: int, acquisition: str,
+    branch: jax.Array, owed: jax.Array, n: jax.Array, most: int, acquisition: str,
 ) -> Picked:  # fmt: skip
     """Chooses a batch one by one.
 
@@ -160,6 +160,8 @@ def pick(
       free: which may be chosen, bool [m].
       best: lowest loss of each draw so far, [draws].
       draws: the posterior.
+      branch: the branch of each candidate, [m].
+      owed: the branch that each choice must come from, -1 for any, [most]; the lowest there under one draw is chosen.
       n: how many to choose, at most `most`.
       most: length of what is returned.
       acquisition: "logei": by the expected improvement over all draws, each choice counted as tried (q log-EI: Ament et
@@ -175,9 +177,14 @@ def pick(
 
     def step(i: jax.Array, carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         order, gain, free, best = carry
-        turn = {"logei": True, "thompson": False, "both": i % 2 == 0}[acquisition]
-        worth = jax.lax.cond(turn, lambda: improvement(losses, best), lambda: -losses[:, i % losses.shape[1]])
-        chosen = jnp.argmax(jnp.where(free, worth, -jnp.inf))
+        within = free & (branch == owed[i])
+        bound = jnp.any(within)
+        allowed = jnp.where(bound, within, free)
+        together = {"logei": True, "thompson": False, "both": jnp.asarray(i % 2 == 0)}[acquisition]
+        worth = jax.lax.cond(
+            together & ~bound, lambda: improvement(losses, best), lambda: -losses[:, i % losses.shape[1]]
+        )
+        chosen = jnp.argmax(jnp.where(allowed, worth, -jnp.inf))
         own = losses[chosen]
         gain = gain.at[i].set(improvement(own, best))
         return order.at[i].set(chosen), gain, free.at[chosen].set(False), jnp.minimum(best, own)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
+from vtune.proposers.branches import Branches
 from vtune.proposers.fresh import Fresh
 from vtune.proposers.gaussian import batch, draws
 from vtune.proposers.gaussian.candidates import candidates
@@ -75,6 +76,7 @@ class Search:
         self._space = space
         self._acquisition = acquisition
         self._features = Features(space)
+        self._branches = Branches(space)
 
     def choose(self, history: History, waiting: np.ndarray, fresh: Fresh, rng: np.random.Generator, n: int) -> Found:
         """Up to n configs, fewer if there are too few new candidates.
@@ -145,8 +147,11 @@ class Search:
             rows = np.pad(self._features.embed(waiting), ((0, rung(len(waiting), MOST) - len(waiting)), (0, 0)))
             under_way = np.asarray(batch.evaluate(sight.draws, rows, sight.scale))[: len(waiting)]
             best = np.minimum(best, under_way.min(axis=0))
+        branch = self._branches.of(sight.points)
+        owed = self._branches.owed(self._branches.of(np.concatenate([learned.unit, waiting])), n)
         picked = batch.pick(
-            sight.losses, sight.features, sight.free, best, sight.draws, n, MOST, self._acquisition
+            sight.losses, sight.features, sight.free, best, sight.draws,
+            branch, np.append(owed, np.full(MOST - n, -1)), n, MOST, self._acquisition,
         )  # fmt: skip
         chosen = np.asarray(picked.order)[:n]
         means, deviations = np.asarray(picked.mean)[:, :n], np.asarray(picked.deviation)[:, :n]
@@ -160,6 +165,8 @@ class Search:
             columns["allowed"] = ndtr(-means[-1] / deviations[-1])
         told = zip(*(column.tolist() for column in columns.values()), parents, strict=True)
         origins = [{"model": "gp", **dict(zip((*columns, "parents"), row, strict=True))} for row in told]
+        for origin, kept in zip(origins, (owed >= 0) & (branch[chosen] == owed), strict=True):
+            origin.update({"neglected": True} if kept else {})
         return Found(sight.points[chosen], origins)
 
     def _weights(self, learned: Learned) -> np.ndarray:

@@ -1,0 +1,70 @@
+"""Branches of conditional spaces: which there are, and that no search that learns neglects one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from spaces import spaces
+
+from vtune import proposers
+from vtune.proposers.branches import ENOUGH, SHARE, Branches
+from vtune.space import Choice, Float, Space
+
+SPACE = Space(
+    kind=Choice("plain", "deep"),
+    a=Float(0.0, 1.0, when={"kind": "plain"}),
+    b=Float(0.0, 1.0, when={"kind": "deep"}),
+    c=Float(0.0, 1.0, when={"kind": "deep"}),
+)
+
+
+def encoded(space, n, seed=0):
+    return space.snap(np.random.default_rng(seed).random((n, space.dim)))
+
+
+@given(spaces(), st.integers(0, 2**31))
+def test_rows_are_of_one_branch_if_the_same_hyperparameters_are_active(space, seed):
+    branches, rows = Branches(space), encoded(space, 64, seed)
+    found = branches.of(rows)
+    active = [tuple(row) for row in ~np.isnan(rows)]
+    known = [(place, kind) for place, kind in zip(found.tolist(), active, strict=True) if place >= 0]
+    assert len(set(known)) == len({place for place, _ in known}) == len({kind for _, kind in known})
+    assert ((found >= -1) & (found < len(branches))).all()
+
+
+@given(spaces(), st.integers(0, 200), st.integers(0, 100))
+def test_picks_are_owed_only_to_what_has_less_than_its_share(space, told, n):
+    branches = Branches(space)
+    tried = branches.of(encoded(space, told))
+    owed = branches.owed(tried, n)
+    assert owed.shape == (n,)
+    for branch in np.unique(owed[owed >= 0]):
+        assert (tried == branch).sum() + (owed == branch).sum() <= SHARE * (told + n)
+
+
+def test_nothing_is_owed_in_a_space_without_conditions():
+    branches = Branches(Space(a=Float(0.0, 1.0), b=Choice("x", "y")))
+    assert len(branches) == 1
+    assert branches.owed(np.empty(0, dtype=np.int64), 8).tolist() == [-1] * 8
+
+
+def test_a_branch_with_enough_trials_may_be_given_up():
+    branches = Branches(SPACE)
+    plain, deep = branches.of(SPACE.to_unit([{"kind": "plain", "a": 0.5}, {"kind": "deep", "b": 0.5, "c": 0.5}]))
+    few, many = np.full(1000, plain), np.append(np.full(1000, plain), np.full(3 * ENOUGH, deep))
+    assert branches.owed(few, 4).tolist() == [deep] * 4
+    assert branches.owed(many, 4).tolist() == [-1] * 4
+
+
+@pytest.mark.parametrize("name", ["gp", "tpe"])
+def test_a_search_goes_back_to_a_branch_that_was_bad(name):
+    proposer = proposers.make(name, SPACE, 0)
+    for _ in range(8):
+        configs = proposer.ask(16)
+        proposer.tell(configs, [config.get("a", 5.0 + config.get("b", 0.0)) for config in configs])
+    last = proposer.ask(16)
+    told = [config for config in [*configs, *last] if config["kind"] == "deep"]
+    assert len(told) >= 32 * SHARE / 2 - 2
+    assert np.mean([config["b"] for config in told]) < 0.4, "and searches it, rather than drawing there at random"
