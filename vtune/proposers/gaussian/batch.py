@@ -180,7 +180,7 @@ def pick(
         within = free & (branch == owed[i])
         bound = jnp.any(within)
         allowed = jnp.where(bound, within, free)
-        together = {"logei": True, "thompson": False, "both": jnp.asarray(i % 2 == 0)}[acquisition]
+        together = (acquisition == "logei") | ((acquisition == "both") & (i % 2 == 0))
         worth = jax.lax.cond(
             together & ~bound, lambda: improvement(losses, best), lambda: -losses[:, i % losses.shape[1]]
         )
