@@ -23,28 +23,29 @@ class _At(NamedTuple):
     turns: jax.Array
 
 
-def descend(loss: Callable[[jax.Array], jax.Array], start: jax.Array, evaluations: int) -> tuple[jax.Array, jax.Array]:
+def descend(
+    loss: Callable[[jax.Array], tuple[jax.Array, jax.Array]], start: jax.Array, evaluations: int
+) -> tuple[jax.Array, jax.Array]:
     """L-BFGS (Liu and Nocedal, 1989) that shortens a step that does not go down; one evaluation a step.
 
     Args:
-      loss: point [k] -> scalar, differentiable.
+      loss: point [k] -> its value, a scalar, and its gradient [k].
       start: [k].
-      evaluations: of the loss and its gradient.
+      evaluations: of the loss.
 
     Returns:
       The point [k] and its value.
 
     Example:
       >>> valley = lambda p: (p[0] - 1.0) ** 2 + 30.0 * (p[1] - 3.0) ** 2
-      >>> point, value = descend(valley, jnp.zeros(2), 20)
+      >>> point, value = descend(jax.value_and_grad(valley), jnp.zeros(2), 20)
       >>> bool(jnp.allclose(point, jnp.array([1.0, 3.0]), atol=1e-3))
       True
     """
-    both = jax.value_and_grad(loss)
 
     def step(at: _At, _: None) -> tuple[_At, None]:
         point = at.point + at.length * at.direction
-        value, slope = both(point)
+        value, slope = loss(point)
         down = (value < at.value) & jnp.isfinite(value + slope @ slope)
         moved, turned = point - at.point, slope - at.slope
         bent = down & (moved @ turned > 1e-10 * (turned @ turned))
