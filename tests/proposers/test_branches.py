@@ -54,8 +54,21 @@ def test_a_branch_with_enough_trials_may_be_given_up():
     branches = Branches(SPACE)
     plain, deep = branches.of(SPACE.to_unit([{"kind": "plain", "a": 0.5}, {"kind": "deep", "b": 0.5, "c": 0.5}]))
     few, many = np.full(1000, plain), np.append(np.full(1000, plain), np.full(3 * ENOUGH, deep))
-    assert branches.owed(few, 4).tolist() == [deep] * 4
+    assert branches.owed(few, 4).tolist() == [deep, deep, -1, -1]
     assert branches.owed(many, 4).tolist() == [-1] * 4
+
+
+def test_neglected_branches_share_half_of_the_picks():
+    space = Space(kind=Choice(*"abcd"), **{name: Float(0.0, 1.0, when={"kind": name}) for name in "abcd"})
+    branches = Branches(space)
+    known, *others = branches.of(space.to_unit([{"kind": name, name: 0.5} for name in "abcd"])).tolist()
+    owed = branches.owed(np.full(200, known), 16).tolist()
+    assert owed[8:] == [-1] * 8
+    assert [owed[:8].count(other) for other in sorted(others)] == [3, 3, 2]
+    tried = np.full(200, known)
+    for _ in range(20):
+        tried = np.append(tried, branches.owed(tried, 1))
+    assert (tried[200:] == -1).sum() == 10
 
 
 @pytest.mark.parametrize("name", ["gp", "tpe"])

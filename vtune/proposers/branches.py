@@ -61,13 +61,16 @@ class Branches:
           n: picks in the batch.
 
         Returns:
-          Branches [n]; -1 where a pick is free.
+          Branches [n]; -1 where a pick is free, as half of all picks are.
         """
         if len(self) == 1:
             return np.full(n, -1)
         counts = np.bincount(tried[tried >= 0], minlength=len(self))
         due = np.minimum(SHARE * self._chances * (len(tried) + n), self._enough).astype(np.int64)
-        neglected = np.repeat(np.arange(len(self)), np.maximum(due - counts, 0))[:n]
+        missing = np.maximum(due - counts, 0)
+        most = int(SHARE * (len(tried) + n)) - int(SHARE * len(tried))
+        turns = np.concatenate([np.arange(count) for count in missing])
+        neglected = np.repeat(np.arange(len(self)), missing)[np.argsort(turns, kind="stable")][:most]
         return np.append(neglected, np.full(n - len(neglected), -1))
 
     def _mark(self, rows: np.ndarray) -> np.ndarray:
