@@ -10,6 +10,7 @@ Seeds below 20 and from 100 on were used to choose settings; reported are 20 to 
 usage:
   python experiments/bench_search.py run bayes random turbo [--batches 16 64] [--evaluations 256] [--seeds 20 21 22]
   python experiments/bench_search.py show                   regret and rank, from the file
+  python experiments/bench_search.py tables --marks 128 256   the same as the tables of docs/benchmarks.md
   python experiments/bench_search.py asks [PEER ...]        seconds an ask takes by what it was told before
   python experiments/bench_search.py asked                  a table of these, from their file
 """
@@ -19,7 +20,8 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -27,13 +29,16 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np  # noqa: E402
 from search import asks, tables  # noqa: E402
-from search.figures import common, regrets, table  # noqa: E402
+from search.figures import Runs, common, markdown, regrets, table  # noqa: E402
 from search.peers import PEERS, lacking  # noqa: E402
 from search.runs import MARKS, append, play, read  # noqa: E402
 from search.tasks import PROBLEMS, Problem  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
 REPORTED = tuple(range(20, 40))
+
+Group = tuple[list[str], list[int]]
+"""Names of peers, and seeds."""
 
 
 def installed(peers: Sequence[str]) -> list[str]:
@@ -60,41 +65,56 @@ def run(options: argparse.Namespace, problems: Sequence[Problem]) -> None:
             print(f"{peer} seed {seed} done, {time.process_time():.0f} s of processor time", flush=True)
 
 
+def groups(runs: Runs, problems: Sequence[Problem], peers: Sequence[str], batch: int, mark: int) -> Iterator[Group]:
+    """Peers and the seeds that they share: all peers first, then those with more seeds."""
+    seeds = {peer: common(runs, problems, [peer], batch, mark) for peer in peers}
+    for least in sorted({len(found) for found in seeds.values() if found}):
+        chosen = [peer for peer in peers if len(seeds[peer]) >= least]
+        shared = common(runs, problems, chosen, batch, mark)
+        if len(chosen) > 1 and shared:
+            yield chosen, shared
+
+
 def show(options: argparse.Namespace, problems: Sequence[Problem]) -> None:
     """Prints regret and rank of all peers over the seeds that they share, then of those with more seeds."""
     runs = {key: value for key, value in read(options.file).items() if key[3] in options.seeds}
+    for batch, mark in product(options.batches, options.marks):
+        for peers, shared in groups(runs, problems, options.peers, batch, mark):
+            values = regrets(runs, problems, peers, batch, mark, shared)
+            print(f"\nbatches of {batch}, {mark} evaluations, {len(shared)} seeds, {len(problems)} problems")
+            print(f"{'':9s}{'regret':>22s}{'rank':>20s}{'more than ' + peers[0]:>26s}   worse than random on")
+            rows = table(values, peers, problems)
+            for row in sorted(rows, key=lambda row: row.regret[0]):
+                ask = np.mean([runs[p.name, row.peer, batch, seed].ask for p in problems for seed in shared])
+                figures = (row.regret, 3, 22), (row.rank, 2, 20), (row.behind, 3, 26)
+                columns = (f"{m:.{k}f} [{low:.{k}f}, {high:.{k}f}]".rjust(w) for (m, low, high), k, w in figures)
+                worse = ", ".join(row.worse) or "-"
+                print(f"{row.peer:9s}{''.join(columns)}   {worse}   {1e3 * ask:.0f} ms an ask")
+            if options.tasks:
+                print(f"{'':9s}" + "".join(f"{problem.name[:9]:>10s}" for problem in problems))
+                for row in rows:
+                    print(f"{row.peer:9s}" + "".join(f"{value:10.3f}" for value in row.tasks))
+
+
+def documented(options: argparse.Namespace, problems: Sequence[Problem]) -> None:
+    """Prints the tables of docs/benchmarks.md: all marks side by side."""
+    runs = {key: value for key, value in read(options.file).items() if key[3] in options.seeds}
     for batch in options.batches:
-        for mark in MARKS:
-            seeds = {peer: common(runs, problems, [peer], batch, mark) for peer in options.peers}
-            there = [peer for peer in options.peers if seeds[peer]]
-            for least in sorted({len(seeds[peer]) for peer in there}):
-                peers = [peer for peer in there if len(seeds[peer]) >= least]
-                shared = common(runs, problems, peers, batch, mark)
-                if len(peers) < 2 or not shared:
-                    continue
-                values = regrets(runs, problems, peers, batch, mark, shared)
-                print(f"\nbatches of {batch}, {mark} evaluations, {len(shared)} seeds, {len(problems)} problems")
-                print(f"{'':9s}{'regret':>22s}{'rank':>20s}{'more than ' + peers[0]:>26s}   worse than random on")
-                rows = table(values, peers, problems)
-                for row in sorted(rows, key=lambda row: row.regret[0]):
-                    ask = np.mean([runs[p.name, row.peer, batch, seed].ask for p in problems for seed in shared])
-                    figures = (row.regret, 3, 22), (row.rank, 2, 20), (row.behind, 3, 26)
-                    columns = (f"{m:.{k}f} [{low:.{k}f}, {high:.{k}f}]".rjust(w) for (m, low, high), k, w in figures)
-                    worse = ", ".join(row.worse) or "-"
-                    print(f"{row.peer:9s}{''.join(columns)}   {worse}   {1e3 * ask:.0f} ms an ask")
-                if options.tasks:
-                    print(f"{'':9s}" + "".join(f"{problem.name[:9]:>10s}" for problem in problems))
-                    for row in rows:
-                        print(f"{row.peer:9s}" + "".join(f"{value:10.3f}" for value in row.tasks))
+        for peers, shared in groups(runs, problems, options.peers, batch, options.marks[-1]):
+            by_mark = [
+                table(regrets(runs, problems, peers, batch, mark, shared), peers, problems) for mark in options.marks
+            ]
+            print(f"\n{markdown(f'batches of {batch}, {len(shared)} seeds', options.marks, by_mark)}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("mode", choices=("run", "show", "asks", "asked"))
+    parser.add_argument("mode", choices=("run", "show", "tables", "asks", "asked"))
     parser.add_argument("peers", nargs="*", default=list(PEERS), metavar="PEER", help=f"of {', '.join(PEERS)}")
     parser.add_argument("--problems", nargs="+", help="names; all unless given")
     parser.add_argument("--batches", nargs="+", type=int, default=[16, 64])
     parser.add_argument("--evaluations", type=int, default=256, choices=MARKS)
+    parser.add_argument("--marks", nargs="+", type=int, default=MARKS, choices=MARKS, help="evaluations to show")
     parser.add_argument("--seeds", nargs="+", type=int, default=list(REPORTED))
     parser.add_argument("--file", type=Path, default=RESULTS / "search.jsonl")
     parser.add_argument("--tasks", action="store_true", help="show each problem too")
@@ -107,7 +127,7 @@ def main() -> None:
         return print(asks.markdown(asks.known(options.file.with_name("search_asks.json"))))
     every = (*PROBLEMS, *tables.problems())
     problems = [problem for problem in every if options.problems is None or problem.name in options.problems]
-    (run if options.mode == "run" else show)(options, problems)
+    {"run": run, "show": show, "tables": documented}[options.mode](options, problems)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ sys.path.insert(0, str(EXPERIMENTS))
 
 import bench_search  # noqa: E402
 from search import tables, trained  # noqa: E402
-from search.figures import common, regrets, scale, table  # noqa: E402
+from search.figures import common, markdown, regrets, scale, table  # noqa: E402
 from search.peers import PEERS, active, lacking  # noqa: E402
 from search.runs import Run, append, play, read  # noqa: E402
 from search.tasks import BRANCHES, NETWORK, PROBLEMS, Problem  # noqa: E402
@@ -124,12 +124,12 @@ def test_of_a_search_made_twice_the_longer_counts(tmp_path):
 def test_figures_name_the_better_peer_and_who_is_worse_than_random():
     rng = np.random.default_rng(0)
     runs = {}
-    for peer, level in (("good", 0.01), ("random", 0.05), ("bad", 0.09)):
+    for peer, level in (("bayes", 0.01), ("random", 0.05), ("tpe", 0.09)):
         for seed in range(12):
             run = Run("line", peer, 16, seed, (level * rng.uniform(0.8, 1.2),), 0.0)
             runs[run.key] = run
-    runs["line", "good", 16, 12] = Run("line", "good", 16, 12, (0.01,), 0.0)
-    peers = ["good", "random", "bad"]
+    runs["line", "bayes", 16, 12] = Run("line", "bayes", 16, 12, (0.01,), 0.0)
+    peers = ["bayes", "random", "tpe"]
     seeds = common(runs, [LINE], peers, 16, 64)
     assert seeds == list(range(12))
     good, random, bad = table(regrets(runs, [LINE], peers, 16, 64, seeds), peers, [LINE])
@@ -138,3 +138,5 @@ def test_figures_name_the_better_peer_and_who_is_worse_than_random():
     assert good.regret[1] < good.regret[0] < good.regret[2]
     assert random.behind[1] > 0.0
     assert (good.worse, bad.worse) == ((), ("line",))
+    lines = markdown("line", (64,), [[good, random, bad]]).splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:4]] == ["**bayes**", "random"]

@@ -10,11 +10,22 @@ from scipy.stats import rankdata
 from search.runs import MARKS, Run
 from search.tasks import Problem
 
+Runs = Mapping[tuple[str, str, int, int], Run]
+"""Problem, peer, batch and seed -> the search."""
+
 DRAWS = 2000
 """Bootstrap draws."""
 
 ENOUGH = 5
 """Seeds below which nothing is said of who is worse than random: a bootstrap of a few seeds is far too sure."""
+
+
+NAMES = {
+    "bayes": "**bayes**", "tpe": "vtune's tpe", "random": "random", "sobol": "Sobol",
+    "optuna": "Optuna's TPE, multivariate", "hyperopt": "hyperopt's TPE", "cmaes": "CMA-ES",
+    "tbpsa": "nevergrad's TBPSA", "hebo": "HEBO", "turbo": "TuRBO",
+}  # fmt: skip
+"""Peers as the documentation calls them."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,7 @@ def scale(problem: Problem) -> float:
     return float(np.mean([min(map(problem.score, configs)) for configs in drawn])) - problem.best
 
 
-def common(runs: Mapping[tuple[str, str, int, int], Run], problems: Sequence[Problem], peers: Sequence[str],
+def common(runs: Runs, problems: Sequence[Problem], peers: Sequence[str],
            batch: int, mark: int) -> list[int]:  # fmt: skip
     """Seeds with which all of these peers searched all of these problems that far."""
     place = MARKS.index(mark)
@@ -61,7 +72,7 @@ def common(runs: Mapping[tuple[str, str, int, int], Run], problems: Sequence[Pro
     ]
 
 
-def regrets(runs: Mapping[tuple[str, str, int, int], Run], problems: Sequence[Problem], peers: Sequence[str],
+def regrets(runs: Runs, problems: Sequence[Problem], peers: Sequence[str],
             batch: int, mark: int, seeds: Sequence[int]) -> np.ndarray:  # fmt: skip
     """Normalised regrets, at most 1: [peers, problems, seeds]."""
     place = MARKS.index(mark)
@@ -98,6 +109,23 @@ def table(values: np.ndarray, peers: Sequence[str], problems: Sequence[Problem])
             )
         )
     return rows
+
+
+def markdown(title: str, marks: Sequence[int], by_mark: Sequence[Sequence[Row]]) -> str:
+    """A table of regrets with their intervals and ranks after each mark; the lowest last regret first."""
+    heads = [f"regret after {mark:,} | rank" for mark in marks]
+    lines = [f"| {title} | {' | '.join(heads)} |", "| --- |" + " ---: | ---: |" * len(marks)]
+    for rows in sorted(zip(*by_mark, strict=True), key=lambda rows: rows[-1].regret[0]):
+        cells = [
+            f"{_thousandths(row.regret[0])} ({' to '.join(map(_thousandths, row.regret[1:]))}) | {row.rank[0]:.1f}"
+            for row in rows
+        ]
+        lines.append(f"| {NAMES[rows[0].peer]} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _thousandths(value: float) -> str:
+    return f"{value:.3f}".removeprefix("0")
 
 
 def _interval(mean: float, draws: np.ndarray) -> tuple[float, float, float]:

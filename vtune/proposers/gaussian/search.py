@@ -21,8 +21,8 @@ from vtune.space import Space
 DRAWS, WAVES = 256, 512
 """Functions drawn from the posterior, and the waves that each is made of."""
 
-PATHS = 256
-"""Draws that are followed downhill to a minimum, which joins the candidates."""
+PATHS = 64
+"""Draws that are followed downhill to a minimum, which joins the candidates; all of them for a larger batch."""
 
 MOST = 256
 """Configs that are chosen at once; more are chosen in turns."""
@@ -93,7 +93,7 @@ class Search:
         with double():
             learned = learn(history, self._features, rng)
             while len(rows) < n:
-                sight = self._look(learned, fresh, rng)
+                sight = self._look(learned, fresh, rng, n - len(rows))
                 found = self._pick(learned, sight, np.concatenate([waiting, rows]), min(n - len(rows), MOST))
                 if not len(found.rows):
                     break
@@ -105,7 +105,7 @@ class Search:
         """How much lower than the best row the lowest point of a draw is, in scores: mean and deviation over draws."""
         with double():
             learned = learn(history, self._features, rng)
-            sight = self._look(learned, fresh, rng)
+            sight = self._look(learned, fresh, rng, DRAWS)
         lowest = np.minimum(sight.best, sight.losses[sight.free].min(axis=0, initial=np.inf))
         allowed = sight.best < batch.forbidden(1)
         best, lowest = sight.best[allowed], np.minimum(lowest, sight.best)[allowed]
@@ -114,7 +114,7 @@ class Search:
         gain = learned.warps[0].inverse(best) - learned.warps[0].inverse(lowest)
         return float(gain.mean()), float(gain.std())
 
-    def _look(self, learned: Learned, fresh: Fresh, rng: np.random.Generator) -> Sight:
+    def _look(self, learned: Learned, fresh: Fresh, rng: np.random.Generator, n: int) -> Sight:
         features, space, objectives = self._features, self._space, len(learned.warps)
         drawn = candidates(space, learned.unit, self._weights(learned), rng)
         points = space.snap(drawn.points)
@@ -124,7 +124,8 @@ class Search:
         base = draws.base(rng, len(learned.y), DRAWS, WAVES, features.width, len(learned.x))
         explored = batch.explore(
             learned.x, learned.y, learned.real, features.group, learned.hyper, base, scale,
-            features.embed(points), features.movable(points), features.spread(drawn.reach), PATHS,
+            features.embed(points), features.movable(points), features.spread(drawn.reach),
+            PATHS if n <= PATHS else DRAWS,
         )  # fmt: skip
         starts = np.asarray(explored.starts)
         lowest = space.snap(features.moved(points[starts], np.asarray(explored.lowest)))
