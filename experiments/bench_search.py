@@ -30,7 +30,7 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 from search import asks, tables  # noqa: E402
 from search.figures import Runs, common, markdown, regrets, table  # noqa: E402
-from search.peers import PEERS, lacking  # noqa: E402
+from search.peers import PEERS, VARIANTS, lacking  # noqa: E402
 from search.runs import MARKS, append, play, read  # noqa: E402
 from search.tasks import PROBLEMS, Problem  # noqa: E402
 
@@ -110,7 +110,8 @@ def documented(options: argparse.Namespace, problems: Sequence[Problem]) -> None
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mode", choices=("run", "show", "tables", "asks", "asked"))
-    parser.add_argument("peers", nargs="*", default=list(PEERS), metavar="PEER", help=f"of {', '.join(PEERS)}")
+    everyone = [peer for peer in PEERS if peer not in VARIANTS]
+    parser.add_argument("peers", nargs="*", default=everyone, metavar="PEER", help=f"of {', '.join(PEERS)}")
     parser.add_argument("--problems", nargs="+", help="names; all unless given")
     parser.add_argument("--batches", nargs="+", type=int, default=[16, 64])
     parser.add_argument("--evaluations", type=int, default=256, choices=MARKS)

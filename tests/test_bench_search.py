@@ -17,7 +17,7 @@ sys.path.insert(0, str(EXPERIMENTS))
 import bench_search  # noqa: E402
 from search import tables, trained  # noqa: E402
 from search.figures import common, markdown, regrets, scale, table  # noqa: E402
-from search.peers import PEERS, active, lacking  # noqa: E402
+from search.peers import PEERS, VARIANTS, active, lacking  # noqa: E402
 from search.runs import Run, append, play, read  # noqa: E402
 from search.tasks import BRANCHES, NETWORK, PROBLEMS, Problem  # noqa: E402
 
@@ -65,7 +65,7 @@ def test_a_flat_peer_loses_what_is_not_active():
     assert active(BRANCHES, filled) == {"branch": "count", "k": 7, "s": 0.5}
 
 
-@pytest.mark.parametrize("peer", [peer for peer in PEERS if peer not in ("hebo", "turbo", "bayes")])
+@pytest.mark.parametrize("peer", [peer for peer in PEERS if peer not in ("hebo", "turbo", "bayes", *VARIANTS)])
 def test_a_peer_proposes_configs_of_the_space_and_learns(peer):
     if package := lacking(peer):
         pytest.skip(f"{package} is not installed")

@@ -24,6 +24,7 @@ NAMES = {
     "bayes": "**bayes**", "tpe": "vtune's tpe", "random": "random", "sobol": "Sobol",
     "optuna": "Optuna's TPE, multivariate", "hyperopt": "hyperopt's TPE", "cmaes": "CMA-ES",
     "tbpsa": "nevergrad's TBPSA", "hebo": "HEBO", "turbo": "TuRBO",
+    "logei": "vtune's gp, log-EI alone", "thompson": "vtune's gp, Thompson sampling alone",
 }  # fmt: skip
 """Peers as the documentation calls them."""
 

@@ -330,13 +330,16 @@ def _turbo(space: Space, seed: int, batch: int, evaluations: int) -> Searcher:
 class Own:
     """One of vtune's proposers."""
 
-    def __init__(self, name: str, space: Space, seed: int) -> None:
-        self.proposer = proposers.make(name, space, seed)
-        self.ask, self.tell, self.teach = self.proposer.ask, self.proposer.tell, self.proposer.tell
+    def __init__(self, proposer: proposers.Proposer) -> None:
+        self.ask, self.tell, self.teach = proposer.ask, proposer.tell, proposer.tell
 
 
 def _own(name: str) -> Callable[[Space, int, int, int], Searcher]:
-    return lambda space, seed, batch, evaluations: Own(name, space, seed)
+    return lambda space, seed, batch, evaluations: Own(proposers.make(name, space, seed))
+
+
+def _gp(acquisition: str) -> Callable[[Space, int, int, int], Searcher]:
+    return lambda space, seed, batch, evaluations: Own(proposers.GP(space, seed, acquisition=acquisition))
 
 
 PEERS: dict[str, tuple[str, Callable[[Space, int, int, int], Searcher]]] = {
@@ -350,8 +353,13 @@ PEERS: dict[str, tuple[str, Callable[[Space, int, int, int], Searcher]]] = {
     "tbpsa": ("nevergrad", TBPSA),
     "hebo": ("hebo", HEBO),
     "turbo": ("botorch", _turbo),
+    "logei": ("jax", _gp("logei")),
+    "thompson": ("jax", _gp("thompson")),
 }
 """Name -> the package that it needs, and how it is made."""
+
+VARIANTS = ("logei", "thompson")
+"""Names of those that are parts of another one: compared with it where asked for, and with nobody else."""
 
 
 def lacking(peer: str) -> str | None:
