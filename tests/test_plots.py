@@ -148,3 +148,10 @@ def test_every_figure_has_the_common_look_and_keeps_the_readers_zoom():
         assert figure.layout.template == plots.TEMPLATE
         assert figure.layout.uirevision
         assert figure.layout.template.layout.paper_bgcolor == "rgba(0,0,0,0)"
+
+
+def test_what_a_neglected_branch_promised_is_no_part_of_the_gain():
+    proposals = pd.DataFrame({"trial": range(6), "gain": [0.5, 0.4, 1e-9, 0.2, 1e-9, 0.1]})
+    assert points(plots.gain(proposals)) == 12
+    kept = plots.gain(proposals.assign(neglected=[False, False, True, False, True, False]))
+    assert trace(kept, "a proposal").x.tolist() == trace(kept, "running median").x.tolist() == [0, 1, 3, 5]

@@ -69,6 +69,16 @@ def test_the_ramp_goes_one_way(vision):
     assert (np.diff(from_best) > -0.005).all()
 
 
+def test_a_long_note_has_lines_and_room_for_them():
+    short, long = (look.styled(go.Figure(), 300) for _ in range(2))
+    look.note(short, "a note", "", "another")
+    look.note(long, "word " * 30, width=50)
+    assert short.layout.annotations[0].text == "a note · another"
+    assert max(map(len, long.layout.annotations[0].text.split("<br>"))) <= 50
+    under = [figure.to_dict()["layout"].get("margin", {}).get("b") for figure in (short, long)]
+    assert under == [None, 66 + 2 * 16]
+
+
 def test_themes_change_the_ink_of_everything_and_nothing_else():
     figure = go.Figure(go.Parcoords(dimensions=[{"label": "a", "values": [1, 2]}]))
     look.note(look.styled(figure, 300), "a note")

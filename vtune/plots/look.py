@@ -8,6 +8,7 @@ Orange is best and blue is worst wherever colour is an order.
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,8 @@ SCALE = [[i / (len(RAMP) - 1), color] for i, color in enumerate(RAMP)]
 """From the best (0) to the worst (1)."""
 INKS = {"both": "#777c84", "light": "#4b5259", "dark": "#b4bbc2"}
 """Colours of text: one that reads on light and dark grounds, and those of either."""
+_BOTTOM, _LINE = 66, 16
+"""Pixels under a figure, and of a line of a note there."""
 SURFACES = {"both": "#8a9098", "light": "#ffffff", "dark": "#15181c"}
 
 
@@ -52,7 +55,7 @@ def _template(ink: str) -> go.layout.Template:
             "colorway": list(COLORS),
             "xaxis": axis,
             "yaxis": axis,
-            "margin": {"l": 8, "r": 8, "t": 36, "b": 66},
+            "margin": {"l": 8, "r": 8, "t": 36, "b": _BOTTOM},
             "hovermode": "closest",
             "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": BLUE},
             "hoverlabel": {
@@ -171,12 +174,21 @@ def log_axis(values: NDArray[np.float64]) -> dict[str, Any]:
     return {"type": "log", "dtick": max(1, int(np.ceil(decades / 8))), "tickfont": {"size": 12}}
 
 
-def note(figure: go.Figure, *parts: str) -> None:
-    """Says in the lower right corner of the figure what is and is not shown; empty parts are skipped."""
-    text = " · ".join(part for part in parts if part)
-    if text:
+def note(figure: go.Figure, *parts: str, width: int = 120) -> None:
+    """Says in the lower right corner of the figure what is and is not shown; empty parts are skipped.
+
+    Args:
+      figure: which.
+      parts: the sentences.
+      width: letters on a line at most.
+    """
+    lines = textwrap.wrap(" · ".join(part for part in parts if part), width)
+    if lines:
+        if len(lines) > 1:
+            figure.update_layout(margin_b=_BOTTOM + _LINE * (len(lines) - 1))
         figure.add_annotation(
-            text=text,
+            text="<br>".join(lines),
+            align="right",
             xref="paper",
             yref="paper",
             x=1,

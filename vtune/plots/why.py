@@ -64,6 +64,7 @@ def predictions(
         figure,
         calibration(expected[known], spread[known], came[known]).why,
         look.shown_of(int(shown.sum()), int(known.sum()) if total <= len(proposals) else total),
+        width=70,
     )
     return figure
 
@@ -71,8 +72,10 @@ def predictions(
 def gain(proposals: pd.DataFrame, *, max_points: int = 3000, height: int = 340) -> go.Figure:
     """How much improvement the model expected of each trial that it proposed: it falls as there is less left to find.
 
+    What was proposed for a neglected branch of the space promised little and is left out.
+
     Args:
-      proposals: one row a trial, with `trial` and `gain`, as `vtune.store.summaries.proposals` gives.
+      proposals: one row a trial, with `trial`, `gain` and `neglected`, as `vtune.store.summaries.proposals` gives.
       max_points: how many dots at most.
       height: of the figure, in pixels.
 
@@ -81,6 +84,8 @@ def gain(proposals: pd.DataFrame, *, max_points: int = 3000, height: int = 340) 
     """
     values = proposals["gain"].to_numpy(np.float64)
     known = np.isfinite(values) & (values > 0)
+    if "neglected" in proposals:
+        known &= ~proposals["neglected"].to_numpy(bool)
     if not known.any():
         return look.nothing(_SILENT, height)
     shown = look.thinned(known, np.zeros(len(known), bool), max_points)
