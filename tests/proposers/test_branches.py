@@ -10,7 +10,7 @@ from spaces import spaces
 
 from vtune import proposers
 from vtune.proposers.branches import ENOUGH, SHARE, Branches
-from vtune.space import Choice, Float, Space
+from vtune.space import Choice, Float, Int, Space
 
 SPACE = Space(
     kind=Choice("plain", "deep"),
@@ -48,6 +48,16 @@ def test_nothing_is_owed_in_a_space_without_conditions():
     branches = Branches(Space(a=Float(0.0, 1.0), b=Choice("x", "y")))
     assert len(branches) == 1
     assert branches.owed(np.empty(0, dtype=np.int64), 8).tolist() == [-1] * 8
+
+
+def test_nothing_is_owed_to_a_branch_that_constraints_forbid():
+    free = Space(kind=Choice("a", "b", "c"), x=Float(0.0, 1.0, when={"kind": "a"}), y=Int(0, 3, when={"kind": "b"}))
+    bound = Space(constraints=lambda config: config["kind"] != "b", **dict(free))
+    tried = free.to_unit([{"kind": "a", "x": 0.5}] * 100)
+    assert len(np.unique(Branches(free).owed(Branches(free).of(tried), 16))) == 3
+    owed = Branches(bound).owed(Branches(bound).of(tried), 16)
+    assert owed[:8].tolist() == Branches(bound).of(free.to_unit([{"kind": "c"}])).tolist() * 8
+    assert owed[8:].tolist() == [-1] * 8
 
 
 def test_a_branch_with_enough_trials_may_be_given_up():

@@ -38,10 +38,13 @@ class Branches:
     def __init__(self, space: Space) -> None:
         rng = np.random.default_rng(_SEED)
         drawn = space.snap(rng.random((_DRAWN, space.dim)))
+        if space.constraints:
+            kept = space.satisfies(space.from_unit(drawn))
+            drawn = drawn[kept] if kept.any() else drawn
         self._optional = np.flatnonzero(np.isnan(drawn).any(axis=0))
         self._weights = rng.integers(2**63, size=len(self._optional), dtype=np.uint64)
         self._marks, first, counts = np.unique(self._mark(drawn), return_index=True, return_counts=True)
-        self._chances = counts / _DRAWN
+        self._chances = counts / len(drawn)
         self._enough = ENOUGH * (~np.isnan(drawn[first])).sum(axis=1)
 
     def __len__(self) -> int:

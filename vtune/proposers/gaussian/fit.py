@@ -86,8 +86,8 @@ def improbability(
 ) -> tuple[jax.Array, jax.Array]:
     """Negative log posterior density of hyperparameters, up to a constant, and its gradient.
 
-    The gradient is written out (Rasmussen and Williams, 2006, section 5.4.1): derived by JAX it costs several times the
-    work, and most of the time that tracing takes.
+    The gradient is written out (Rasmussen and Williams, 2006, section 5.4.1): derived by JAX it takes twice as long to
+    compile.
 
     Args:
       free: hyperparameters in deviations from the centre of their prior, [width + 2].
