@@ -120,6 +120,7 @@ def main() -> None:
     parser.add_argument("--file", type=Path, default=RESULTS / "search.jsonl")
     parser.add_argument("--tasks", action="store_true", help="show each problem too")
     options = parser.parse_args()
+    options.marks = sorted(options.marks)
     if unknown := set(options.peers) - set(PEERS):
         parser.error(f"unknown peers {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
     if options.mode == "asks":

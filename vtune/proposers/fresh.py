@@ -38,16 +38,20 @@ class Fresh:
         self._history = history
         self._space = history.space
         self._taken = set(keys(pending))
-        self._sieved: set[bytes] = set()
         self._rng = rng
 
     def take(self, rows: np.ndarray) -> None:
         """Notes rows [m, dim] that are in the batch now."""
         self._taken.update(keys(rows))
 
-    def sieve(self, rows: np.ndarray) -> np.ndarray:
-        """Which rows [m, dim] may be taken: new, the first of their kind here, within the constraints -> bool [m]."""
-        kept = self._new(rows, self._sieved)
+    def sieve(self, rows: np.ndarray, met: set[bytes] | None = None) -> np.ndarray:
+        """Which rows [m, dim] may be taken: new, the first of their kind here, within the constraints -> bool [m].
+
+        Args:
+          rows: what may be chosen.
+          met: what was sieved before for the same choice, and no row may repeat; grows by the rows.
+        """
+        kept = self._new(rows, set() if met is None else met)
         if self._space.constraints:
             chosen = np.flatnonzero(kept)
             kept[chosen] = self._space.satisfies(self._space.from_unit(rows[chosen]))

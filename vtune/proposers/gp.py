@@ -33,7 +33,7 @@ class GP:
       space: where the configurations lie.
       seed: a whole number >= 0.
       acquisition: "logei": the expected improvement of the batch; "thompson": each config is the best under a draw of
-        its own; "both": in turn.
+        its own, as all are that go to neglected branches; "both": in turn.
       start: scores that must be known before the model takes over; by the size of the space unless given.
 
     Raises:

@@ -27,9 +27,8 @@ CANDIDATES = 16
 _REDRAWS = 3
 """Times that candidates are drawn again while most of them are known or fail a constraint."""
 
-
 _BRANCHES = 4
-"""The most neglected branches that one batch makes good for."""
+"""Neglected branches that are served in one batch, at most."""
 
 
 @register
@@ -86,7 +85,7 @@ class TPE:
         under_way = self._history.encode(pending)
         rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, self._asked])))
         fresh = Fresh(self._history, under_way, rng)
-        modelled = n > 0 and len(self._history) >= self.settings.start and self._telling()
+        modelled = n > 0 and len(self._history) >= self.settings.start and self._telling(np.arange(len(self._history)))
         rows, origins = self._branched(n, fresh, under_way, rng) if modelled else self._beginning(n, fresh)
         rest = fresh.rest(n - len(rows))
         self._origins = origins + [{"model": "prior"} for _ in range(len(rest))]
@@ -146,13 +145,16 @@ class TPE:
     ) -> tuple[np.ndarray, list[dict[str, Any]]]:
         """Up to n rows [<= n, dim]: of neglected branches by what is known of these, then by all that is known."""
         order = self._order()
+        if len(self._branches) <= 1:
+            return self._modelled(n, order, fresh, pending, rng)
         told, away = self._branches.of(self._history.unit[order]), self._branches.of(pending)
         owed = self._branches.owed(np.concatenate([told, away]), n)
         rows: np.ndarray = np.empty((0, self.space.dim))
         origins: list[dict[str, Any]] = []
         counts = np.bincount(owed[owed >= 0], minlength=len(self._branches))
         for branch in np.argsort(-counts, kind="stable")[: min(_BRANCHES, np.count_nonzero(counts))].tolist():
-            known = order[told == branch] if branch in told else order
+            known = order[told == branch]
+            known = known if self._telling(known) else order
             own = self._modelled(int(counts[branch]), known, fresh, pending[away == branch], rng, branch)
             rows = np.concatenate([rows, own[0]])
             origins += [{**origin, "neglected": True} for origin in own[1]]
@@ -168,9 +170,7 @@ class TPE:
         """Up to n rows [<= n, dim] that the model picks by some of the trials, and where they are from."""
         settings, layout = self.settings, self._layout
         mixtures = mix(layout, settings, self._history.unit, order, pending)
-        rows, usable = self._candidates(n, mixtures, fresh, rng)
-        if branch is not None:
-            usable &= (self._branches.of(rows.reshape(-1, self.space.dim)) == branch).reshape(usable.shape)
+        rows, usable = self._candidates(n, mixtures, fresh, rng, branch)
         chosen = choose(
             layout,
             layout.points(rows),
@@ -195,31 +195,39 @@ class TPE:
         ]
 
     def _candidates(
-        self, n: int, mixtures: Mixtures, fresh: Fresh, rng: np.random.Generator
+        self, n: int, mixtures: Mixtures, fresh: Fresh, rng: np.random.Generator, branch: int | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Rows [focuses, m, dim] drawn from the good mixture of each focus, and which of them may be picked."""
         settings = self.settings
         size = rung(n) * CANDIDATES // len(settings.focuses)
+        met: set[bytes] = set()
+
+        def sieve(rows: np.ndarray) -> np.ndarray:
+            kept = np.full(len(rows), True) if branch is None else self._branches.of(rows) == branch
+            kept[kept] = fresh.sieve(rows[kept], met)
+            return kept
+
         drawn = []
         for weights, prior, widths in zip(mixtures.good, mixtures.good_prior, mixtures.good_widths, strict=True):
             centres = mixtures.rows[: len(weights)]
             rows = self._layout.draw(size, centres, weights, prior, widths, settings.crossing, rng)
-            usable = fresh.sieve(rows)
+            usable = sieve(rows)
             for _ in range(_REDRAWS):
                 if 2 * usable.sum() >= size:
                     break
                 others = self._layout.draw(size, centres, weights, prior, widths, settings.crossing, rng)
                 places = np.flatnonzero(~usable)
-                found = np.flatnonzero(fresh.sieve(others))[: len(places)]
+                found = np.flatnonzero(sieve(others))[: len(places)]
                 rows[places[: len(found)]] = others[found]
                 usable[places[: len(found)]] = True
             drawn.append((rows, usable))
         return np.stack([rows for rows, _ in drawn]), np.stack([usable for _, usable in drawn])
 
-    def _telling(self) -> bool:
-        """Whether any told trial is better than another."""
-        kinds = set(zip(self._history.diverged.tolist(), self._history.allowed.tolist(), strict=True))
-        return bool(np.ptp(self._history.losses, axis=0).any()) or len(kinds) > 1
+    def _telling(self, rows: np.ndarray) -> bool:
+        """Whether any of these told rows is better than another."""
+        history = self._history
+        kinds = set(zip(history.diverged[rows].tolist(), history.allowed[rows].tolist(), strict=True))
+        return len(kinds) > 1 or bool(len(rows) and np.ptp(history.losses[rows], axis=0).any())
 
     def _order(self) -> np.ndarray:
         """Told trials from best to worst."""

@@ -177,7 +177,7 @@ def pick(
 
     def step(i: jax.Array, carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         order, gain, free, best = carry
-        within = free & (branch == owed[i])
+        within = free & (owed[i] >= 0) & (branch == owed[i])
         bound = jnp.any(within)
         allowed = jnp.where(bound, within, free)
         together = (acquisition == "logei") | ((acquisition == "both") & (i % 2 == 0))

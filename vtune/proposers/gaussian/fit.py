@@ -96,7 +96,7 @@ def improbability(
     hyper = _hyper(free)
     at = scaled(x, hyper, group)
     pairs = jnp.where(real[:, None] & real[None, :], 1.0, 0.0)
-    correlation, bend = bent_matern(at)
+    correlation, bend = bent_matern(at, at)
     noise = jnp.exp(hyper.noise)
     process = jnp.exp(hyper.signal) * pairs
     eye = jnp.eye(len(y), dtype=y.dtype)

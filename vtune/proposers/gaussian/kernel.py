@@ -27,13 +27,13 @@ class Hyper(NamedTuple):
 
 def matern(a: jax.Array, b: jax.Array) -> jax.Array:
     """Correlation of points with unit length scales: [n, width], [m, width] -> [n, m]."""
-    r = jnp.sqrt(5.0 * _squared(a, b))
-    return (1.0 + r + r * r / 3.0) * jnp.exp(-r)
+    return bent_matern(a, b)[0]
 
 
-def bent_matern(a: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Correlations of points with one another, and their derivatives by the squared distance: [n, width] -> [n, n]."""
-    r = jnp.sqrt(5.0 * _squared(a, a))
+def bent_matern(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Correlations as `matern` gives them, and their derivatives by the squared distance, [n, m] each."""
+    squared = jnp.sum(a * a, 1)[:, None] + jnp.sum(b * b, 1)[None, :] - 2.0 * (a @ b.T)
+    r = jnp.sqrt(5.0 * jnp.maximum(squared, 1e-20))
     decay = jnp.exp(-r)
     return (1.0 + r + r * r / 3.0) * decay, (-5.0 / 6.0) * (1.0 + r) * decay
 
@@ -52,8 +52,3 @@ def gram(a: jax.Array, real: jax.Array, hyper: Hyper) -> jax.Array:
     """Covariance of noisy scores at scaled features [n, width]; the identity in padding."""
     own = jnp.where(real[:, None] & real[None, :], covariance(a, a, hyper), 0.0)
     return own + jnp.diag(jnp.where(real, jnp.exp(hyper.noise), 1.0))
-
-
-def _squared(a: jax.Array, b: jax.Array) -> jax.Array:
-    """Squared distances, a little above 0 where points are equal, so that their root has a slope."""
-    return jnp.maximum(jnp.sum(a * a, 1)[:, None] + jnp.sum(b * b, 1)[None, :] - 2.0 * (a @ b.T), 1e-20)
