@@ -111,11 +111,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--lanes", type=int, default=32, help="of random search")
     parser.add_argument("--few", type=int, default=8, help="lanes of Bayesian search")
+    parser.add_argument(
+        "--replicas", type=int, default=1, help="times that a trial is trained, for a score with less luck"
+    )
     parser.add_argument("--again", type=int, default=AGAIN, help="times that what a search chose is trained once more")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--out", type=Path, default=RESULTS / "reach.json", help="what it holds is not done again")
     options = parser.parse_args()
-    setting = {"trials": options.trials, "steps": options.steps, "lanes": options.lanes, "few": options.few}
+    setting = {name: getattr(options, name) for name in ("trials", "steps", "lanes", "few", "replicas")}
     report = json.loads(options.out.read_text()) if options.out.exists() else {}
     if report.get("setting") != setting:
         report = {"setting": setting, "searches": {}}
@@ -126,7 +129,7 @@ def main() -> None:
             if name not in done:
                 with TemporaryDirectory() as folder:
                     store = f"{folder}/reach.db"
-                    study = search(seed, steps=options.steps, store=store, **choices)
+                    study = search(seed, steps=options.steps, store=store, seeds=options.replicas, **choices)
                     with open_reader(store) as reader:
                         foreseen = foresight(reader, study.record.id or 0)
                     chosen = again(study.best.config, 1_000 + seed, options.steps, options.again)
