@@ -1,9 +1,8 @@
 """Manual, grid, random and Bayesian search of the guide's nine hyperparameters, with as many trials each.
 
 Each search chooses by validation accuracy; its choice is then trained again with a fresh seed and measured on test data
-that no search has seen. Trials run 16 at a time; by hand 4, and someone looks before the next, and so does Bayesian search once
-more. Intervals are 95 %
-bootstrap intervals over seeds; differences are paired with random search.
+that no search has seen. Trials run 16 at a time; by hand 4, and someone looks before the next, and so does Bayesian
+search once more. Intervals are 95 % bootstrap intervals over seeds; differences are paired with random search.
 """
 
 from __future__ import annotations
