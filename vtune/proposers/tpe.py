@@ -77,7 +77,7 @@ class TPE:
         self._begin = Sobol(space, self.seed)
         self._asked = 0
         self._origins: list[dict[str, Any]] = []
-        self._ordered, self._best_first = 0, np.empty(0, dtype=np.int64)
+        self._ordered, self._best_first, self._branch = 0, np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
 
     def ask(self, n: int, pending: Sequence[Config] = ()) -> list[Config]:
         """Suggests up to n configs that are new; see `Proposer.ask`."""
@@ -147,7 +147,7 @@ class TPE:
         order = self._order()
         if len(self._branches) <= 1:
             return self._modelled(n, order, fresh, pending, rng)
-        told, away = self._branches.of(self._history.unit[order]), self._branches.of(pending)
+        told, away = self._branch, self._branches.of(pending)
         owed = self._branches.owed(np.concatenate([told, away]), n)
         rows: np.ndarray = np.empty((0, self.space.dim))
         origins: list[dict[str, Any]] = []
@@ -230,7 +230,8 @@ class TPE:
         return len(kinds) > 1 or bool(len(rows) and np.ptp(history.losses[rows], axis=0).any())
 
     def _order(self) -> np.ndarray:
-        """Told trials from best to worst."""
+        """Told trials from best to worst; `_branch` holds the branch of each."""
         if self._ordered != len(self._history):
             self._ordered, self._best_first = len(self._history), standing(self._history)
+            self._branch = self._branches.of(self._history.unit[self._best_first])
         return self._best_first
