@@ -13,6 +13,7 @@ usage:
   python experiments/bench_search.py tables --marks 128 256   the same as the tables of docs/benchmarks.md
   python experiments/bench_search.py asks [PEER ...]        seconds an ask takes by what it was told before
   python experiments/bench_search.py asked                  a table of these, from their file
+  python experiments/bench_search.py first bayes tpe        the first ask(256), compiling and from the cache
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def documented(options: argparse.Namespace, problems: Sequence[Problem]) -> None
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("mode", choices=("run", "show", "tables", "asks", "asked"))
+    parser.add_argument("mode", choices=("run", "show", "tables", "asks", "asked", "first"))
     everyone = [peer for peer in PEERS if peer not in VARIANTS]
     parser.add_argument("peers", nargs="*", default=everyone, metavar="PEER", help=f"of {', '.join(PEERS)}")
     parser.add_argument("--problems", nargs="+", help="names; all unless given")
@@ -123,6 +124,11 @@ def main() -> None:
     options.marks = sorted(options.marks)
     if unknown := set(options.peers) - set(PEERS):
         parser.error(f"unknown peers {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
+    if options.mode == "first":
+        for peer, history in product(installed(options.peers), (64, 1000, 4000)):
+            seconds = ", ".join(f"{name} {value:.2f} s" for name, value in asks.first(peer, history).items())
+            print(f"{peer} at {history:,}: {seconds}", flush=True)
+        return
     if options.mode == "asks":
         asks.timed(options.file.with_name("search_asks.json"), installed(options.peers))
     if options.mode in ("asks", "asked"):

@@ -15,7 +15,7 @@ EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 sys.path.insert(0, str(EXPERIMENTS))
 
 import bench_search  # noqa: E402
-from search import tables, trained  # noqa: E402
+from search import asks, tables, trained  # noqa: E402
 from search.figures import common, markdown, regrets, scale, table  # noqa: E402
 from search.peers import PEERS, VARIANTS, active, lacking  # noqa: E402
 from search.runs import Run, append, play, read  # noqa: E402
@@ -119,6 +119,12 @@ def test_of_a_search_made_twice_the_longer_counts(tmp_path):
     for best in ((0.5, 0.25), (0.5,)):
         append(file, Run("line", "random", 16, 0, best, 0.1))
     assert read(file)["line", "random", 16, 0].best == (0.5, 0.25)
+
+
+def test_first_asks_are_timed_in_processes_of_their_own():
+    seconds = asks.first("tpe", 20, 4)
+    assert list(seconds) == ["compiling", "from the cache", "again"]
+    assert min(seconds.values()) > 0
 
 
 def test_figures_name_the_better_peer_and_who_is_worse_than_random():

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -37,6 +40,40 @@ def timed(file: Path, peers: Sequence[str]) -> Times:
         file.write_text(json.dumps(found, indent=1) + "\n")
         print(peer, rows, flush=True)
     return known(file)
+
+
+def first(peer: str, history: int, batch: int = 256) -> dict[str, float]:
+    """Seconds of the first ask in a fresh process, with an empty cache of compiled programs and a full one, and after.
+
+    Returns:
+      "compiling", "from the cache", and "again", an ask right after that one.
+    """
+    with TemporaryDirectory() as cache:
+        (cold, _), (warm, after) = (_alone(peer, history, batch, cache) for _ in range(2))
+    return {"compiling": cold, "from the cache": warm, "again": after}
+
+
+def _alone(*arguments: Any) -> tuple[float, float]:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_two, *arguments).result()
+
+
+def _two(peer: str, history: int, batch: int, cache: str) -> tuple[float, float]:
+    """Seconds of the first and of the second ask after some trials were told."""
+    import jax
+
+    from vtune.cache import enable_compilation_cache
+
+    enable_compilation_cache(cache)
+    jax.numpy.zeros(1).block_until_ready()
+    configs = NETWORK.sample(history, np.random.default_rng(0))
+    searcher = PEERS[peer][1](NETWORK, 0, batch, history)
+    searcher.teach(configs, np.array([network(config) for config in configs]))
+    times = [time.perf_counter()]
+    for _ in range(2):
+        searcher.ask(batch)
+        times.append(time.perf_counter())
+    return times[1] - times[0], times[2] - times[1]
 
 
 def known(file: Path) -> Times:

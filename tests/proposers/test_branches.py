@@ -73,7 +73,7 @@ def test_a_branch_is_owed_no_more_than_it_can_hold():
 
 def test_in_small_batches_neglected_branches_take_turns():
     space = Space(kind=Choice(*"abc"), **{name: Float(0.0, 1.0, when={"kind": name}) for name in "abc"})
-    branches, tried = Branches(space), []
+    branches = Branches(space)
     known, *others = branches.of(space.to_unit([{"kind": name, name: 0.5} for name in "abc"])).tolist()
     tried = [known] * 300
     for _ in range(24):

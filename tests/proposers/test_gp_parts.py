@@ -81,12 +81,12 @@ def test_the_gradient_of_the_evidence_is_that_of_the_density():
     group = np.array([0, 0, 1, 2, 3, 4, 5, 6], dtype=np.int32)
 
     def plain(free):
-        scales, signal, noise = (
+        noise = CENTRE.noise + SPREAD.noise * free[-1]
+        hyper = Hyper(
             CENTRE.scales + SPREAD.scales * free[:-2],
-            free[-2],
-            CENTRE.noise + SPREAD.noise * free[-1],
+            CENTRE.signal + SPREAD.signal * free[-2],
+            jnp.logaddexp(noise, jnp.log(LEAST_NOISE)),
         )
-        hyper = Hyper(scales, SPREAD.signal * signal + CENTRE.signal, jnp.logaddexp(noise, jnp.log(LEAST_NOISE)))
         matrix = gram(scaled(x, hyper, group), real, hyper)
         return 0.5 * free @ free - multivariate_normal.logpdf(y[0], jnp.zeros(64), matrix)
 

@@ -167,7 +167,8 @@ class Search:
         told = zip(*(column.tolist() for column in columns.values()), parents, strict=True)
         origins = [{"model": "gp", **dict(zip((*columns, "parents"), row, strict=True))} for row in told]
         for origin, kept in zip(origins, (owed >= 0) & (branch[chosen] == owed), strict=True):
-            origin.update({"neglected": True} if kept else {})
+            if kept:
+                origin["neglected"] = True
         return Found(sight.points[chosen], origins)
 
     def _weights(self, learned: Learned) -> np.ndarray:
