@@ -32,19 +32,18 @@ HANDSHAKE = {
 }
 
 
-@pytest.fixture(scope="module", params=WAYS)
-def port(request):
-    """Of a server that was started in one of the ways, from the repository's root."""
+@contextlib.contextmanager
+def served(parts, **environment):
+    """The port of a server that was started in some way, from the repository's root."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         number = probe.getsockname()[1]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")]))}
-    command = [sys.executable, *(part.format(port=number) for part in WAYS[request.param])]
-    lax = LAX if request.param == "vtune app" else {}
+    path = os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")]))
     with subprocess.Popen(
-        command,
+        [sys.executable, *(part.format(port=number) for part in parts)],
         cwd=ROOT,
-        env={**environment, **NO_WAY_OUT, **lax},
+        env={**os.environ, "PYTHONPATH": path, **NO_WAY_OUT, **environment},
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
@@ -58,6 +57,21 @@ def port(request):
             yield number
         finally:
             process.terminate()
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def port(request):
+    """Of a server that was started in one of the ways."""
+    with served(WAYS[request.param], **(LAX if request.param == "vtune app" else {})) as number:
+        yield number
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_newcomer_is_asked_nothing_before_the_app_opens(way, tmp_path):
+    """Streamlit wants an email address of who never ran it, unless it is told not to ask or has no browser to open."""
+    with_browser = [part for part in WAYS[way] if part not in ("--no-browser", "--server.headless=true")]
+    with served(with_browser, HOME=str(tmp_path), BROWSER="true") as number:
+        assert asked(number, "/").status == 200
 
 
 def asked(port, path, host="127.0.0.1", **headers):

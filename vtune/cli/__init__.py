@@ -146,6 +146,7 @@ def open_app(
         ("server.enableXsrfProtection", "true"),
         ("server.port", str(port)),
         ("server.headless", str(not browser).lower()),
+        ("server.showEmailPrompt", "false"),
         ("browser.gatherUsageStats", "false"),
     ]
     os.environ["VTUNE_STORE"] = location
