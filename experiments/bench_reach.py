@@ -2,7 +2,8 @@
 
 The task is that of experiments/digits.py. A trial counts whether it was stopped early or not. Trials are counted, not
 time: Bayesian search trains a few at once, so that it learns from each before it proposes many more. The score is the
-validation loss, since the accuracy on 359 examples has few values; the best accuracy is told beside it.
+validation loss, or with `--metric accuracy` that of the main job, which has few values on 359 examples: an equal one
+counts as reached. The best of the other is told beside it.
 
 The same configuration trained again has another score, and the best of a thousand trials owes much to that. So what a
 search chose is also trained some more times with other keys: their mean is what the search has really found.
@@ -10,7 +11,7 @@ search chose is also trained some more times with other keys: their mean is what
 How well the model foresaw scores is told too: the share of whole trials within two deviations of what it expected when
 it proposed them (the noise of a trial is not in that deviation), and the rank correlation of the two.
 
-usage: python experiments/bench_reach.py [--trials 1024] [--steps 500] [--seeds 0 1 2 3 4] [--out FILE]
+usage: python experiments/bench_reach.py [--metric loss] [--trials 1024] [--steps 500] [--seeds 0 1 2 3 4] [--out FILE]
 """
 
 from __future__ import annotations
@@ -38,11 +39,15 @@ SHARE = 4
 AGAIN = 32
 """Times that what a search chose is trained once more."""
 
+SIGNS = {"loss": 1, "accuracy": -1}
+"""Metrics that may be the score, and what makes lower ones better."""
 
-def search(seed: int, *, steps: int, **choices: Any) -> vtune.Study:
+
+def search(seed: int, metric: str, steps: int, **choices: Any) -> vtune.Study:
     return vtune.tune(
-        digits(), SPACE, metric="loss", steps=steps, eval_every=max(1, steps // 6), seed=seed, progress="off", **choices
-    )
+        digits(), SPACE, metric=metric, mode="min" if SIGNS[metric] > 0 else "max", steps=steps,
+        eval_every=max(1, steps // 6), seed=seed, progress="off", **choices,
+    )  # fmt: skip
 
 
 def best(study: vtune.Study) -> dict[str, Any]:
@@ -59,18 +64,19 @@ def best(study: vtune.Study) -> dict[str, Any]:
     }
 
 
-def again(config: dict[str, Any], seed: int, steps: int, times: int) -> dict[str, float]:
+def again(config: dict[str, Any], seed: int, metric: str, steps: int, times: int) -> dict[str, float]:
     """Mean and deviation of the scores of a configuration that is trained several times."""
-    study = search(seed, steps=steps, trials=times, lanes=min(times, 32), enqueue=[config] * times)
+    study = search(seed, metric, steps, trials=times, lanes=min(times, 32), enqueue=[config] * times)
     scores = study.frame()["score"]
     return {"again": float(scores.mean()), "deviation": float(scores.std())}
 
 
-def improvements(study: vtune.Study) -> list[tuple[int, float]]:
+def improvements(study: vtune.Study, sign: int) -> list[tuple[int, float]]:
     """Each time a complete trial was better than all before: the trials begun by then, and its score."""
     frame = study.placement().merge(study.frame()[["id", "score"]], on="id")
     complete = frame[frame["state"] == "complete"].sort_values("finished")
-    better = complete[complete["score"] < complete["score"].cummin().shift(fill_value=np.inf)]
+    costs = sign * complete["score"]
+    better = complete[costs < costs.cummin().shift(fill_value=np.inf)]
     begun = [(frame["started"] <= finished).sum() for finished in better["finished"]]
     return list(zip(map(int, begun), better["score"].tolist(), strict=True))
 
@@ -85,9 +91,9 @@ def foresight(reader: Reader, study: int) -> dict[str, float]:
     return {"foreseen": float(within), "correlation": float(frame["mean"].corr(frame["score"], "spearman"))}
 
 
-def reached(found: list[tuple[int, float]], loss: float) -> int | None:
+def reached(found: list[tuple[int, float]], target: float, sign: int = 1) -> int | None:
     """Trials that had begun when the first was at least as good; None if none was."""
-    return next((begun for begun, score in found if score <= loss), None)
+    return next((begun for begun, score in found if sign * score <= sign * target), None)
 
 
 def searches(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -107,6 +113,7 @@ def searches(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--metric", choices=SIGNS, default="loss", help="what the score is")
     parser.add_argument("--trials", type=int, default=1024, help="of random search")
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--lanes", type=int, default=32, help="of random search")
@@ -118,7 +125,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--out", type=Path, default=RESULTS / "reach.json", help="what it holds is not done again")
     options = parser.parse_args()
-    setting = {name: getattr(options, name) for name in ("trials", "steps", "lanes", "few", "replicas")}
+    setting = {name: getattr(options, name) for name in ("metric", "trials", "steps", "lanes", "few", "replicas")}
     report = json.loads(options.out.read_text()) if options.out.exists() else {}
     if report.get("setting") != setting:
         report = {"setting": setting, "searches": {}}
@@ -129,29 +136,30 @@ def main() -> None:
             if name not in done:
                 with TemporaryDirectory() as folder:
                     store = f"{folder}/reach.db"
-                    study = search(seed, steps=options.steps, store=store, seeds=options.replicas, **choices)
+                    study = search(seed, options.metric, options.steps, store=store, seeds=options.replicas, **choices)
                     with open_reader(store) as reader:
                         foreseen = foresight(reader, study.record.id or 0)
-                    chosen = again(study.best.config, 1_000 + seed, options.steps, options.again)
-                    done[name] = best(study) | foreseen | chosen | {"improvements": improvements(study)}
+                    chosen = again(study.best.config, 1_000 + seed, options.metric, options.steps, options.again)
+                    better = improvements(study, SIGNS[options.metric])
+                    done[name] = best(study) | foreseen | chosen | {"improvements": better}
                 options.out.write_text(json.dumps(report, indent=1) + "\n")
                 print(
                     seed, name, {key: value for key, value in done[name].items() if key != "improvements"}, flush=True
                 )
-    show(report, options.trials)
+    show(report, options.trials, options.metric)
 
 
-def show(report: dict[str, Any], trials: int) -> None:
-    few, counts = trials // SHARE, []
+def show(report: dict[str, Any], trials: int, metric: str) -> None:
+    few, counts, sign = trials // SHARE, [], SIGNS[metric]
     heads = f"random {few}", f"random {trials}", "again", f"bayes {few}", "again"
     print(f"{'seed':>4} {' '.join(f'{head:>12}' for head in heads)}   reached after")
     for seed, done in report["searches"].items():
         if len(done) < 2:
             continue
         at_random, ours = done["random"], done["bayes and asha"]
-        early = min((loss for begun, loss in at_random["improvements"] if begun <= few), default=float("nan"))
-        counts.append(reached(ours["improvements"], at_random["loss"]))
-        figures = early, at_random["loss"], at_random["again"], ours["loss"], ours["again"]
+        early = [score for begun, score in at_random["improvements"] if begun <= few]
+        counts.append(reached(ours["improvements"], at_random[metric], sign))
+        figures = early[-1] if early else np.nan, at_random[metric], at_random["again"], ours[metric], ours["again"]
         print(f"{seed:>4} {' '.join(f'{figure:12.4f}' for figure in figures)}   {counts[-1] or 'not'}")
     share = sum(done["bayes and asha"]["steps"] for done in report["searches"].values() if len(done) == 2)
     share /= max(1, sum(done["random"]["steps"] for done in report["searches"].values() if len(done) == 2))
@@ -160,7 +168,7 @@ def show(report: dict[str, Any], trials: int) -> None:
         ("foreseen", "complete trials within two deviations of"),
         ("correlation", "rank correlation with"),
     ):
-        found = [done["bayes and asha"][name] for done in report["searches"].values() if len(done) == 2]
+        found = [done["bayes and asha"].get(name, np.nan) for done in report["searches"].values() if len(done) == 2]
         print(f"{words} what was expected: {', '.join(f'{each:.2f}' for each in found)}")
     print(f"Reached within a quarter of the trials in {hits} of {len(counts)} searches; {share:.0%} of the steps.")
 

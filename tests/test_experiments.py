@@ -276,6 +276,8 @@ def test_a_comparison_of_searches_is_paired_and_has_intervals():
 def test_a_target_is_reached_by_the_first_trial_that_is_as_good():
     found = [(40, 0.9), (64, 0.5), (200, 0.4)]
     assert [bench_reach.reached(found, loss) for loss in (1.0, 0.5, 0.45, 0.1)] == [40, 64, 200, None]
+    higher = [(begun, -score) for begun, score in found]
+    assert [bench_reach.reached(higher, -loss, -1) for loss in (1.0, 0.5, 0.45, 0.1)] == [40, 64, 200, None]
 
 
 @pytest.mark.slow
@@ -290,12 +292,16 @@ def test_the_guide_compares_searches(tmp_path):
 
 
 @pytest.mark.slow
-def test_reaching_random_search_is_measured(tmp_path):
+@pytest.mark.parametrize("metric", bench_reach.SIGNS)
+def test_reaching_random_search_is_measured(tmp_path, metric):
     out = tmp_path / "reach.json"
-    arguments = ("--trials", "32", "--steps", "20", "--lanes", "8", "--seeds", "0", "--out", str(out))
+    sizes = ("--trials", "32", "--steps", "20", "--lanes", "8", "--again", "4")
+    arguments = ("--metric", metric, *sizes, "--seeds", "0", "--out", str(out))
     assert "of 1 searches" in run_script("bench_reach.py", *arguments, folder=tmp_path)
     searches = json.loads(out.read_text())["searches"]["0"]
     assert searches["random"]["trials"] == 4 * searches["bayes and asha"]["trials"] == 32
+    for found in searches.values():
+        assert found["improvements"][-1][1] == found[metric]
 
 
 @pytest.mark.slow
