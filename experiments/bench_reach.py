@@ -81,14 +81,15 @@ def improvements(study: vtune.Study, sign: int) -> list[tuple[int, float]]:
     return list(zip(map(int, begun), better["score"].tolist(), strict=True))
 
 
-def foresight(reader: Reader, study: int) -> dict[str, float]:
+def foresight(reader: Reader, study: int, sign: int) -> dict[str, float]:
     """How near what a model expected of complete trials is to what they came to; nothing without a model."""
     frame = proposals(reader, study)
     frame = frame[(frame["state"] == "complete") & frame["mean"].notna()]
     if frame.empty:
         return {}
-    within = ((frame["score"] - frame["mean"]).abs() <= 2 * frame["deviation"]).mean()
-    return {"foreseen": float(within), "correlation": float(frame["mean"].corr(frame["score"], "spearman"))}
+    expected, score = sign * frame["mean"], frame["score"]
+    within = ((score - expected).abs() <= 2 * frame["deviation"]).mean()
+    return {"foreseen": float(within), "correlation": float(expected.corr(score, "spearman"))}
 
 
 def reached(found: list[tuple[int, float]], target: float, sign: int = 1) -> int | None:
@@ -138,7 +139,7 @@ def main() -> None:
                     store = f"{folder}/reach.db"
                     study = search(seed, options.metric, options.steps, store=store, seeds=options.replicas, **choices)
                     with open_reader(store) as reader:
-                        foreseen = foresight(reader, study.record.id or 0)
+                        foreseen = foresight(reader, study.record.id or 0, SIGNS[options.metric])
                     chosen = again(study.best.config, 1_000 + seed, options.metric, options.steps, options.again)
                     better = improvements(study, SIGNS[options.metric])
                     done[name] = best(study) | foreseen | chosen | {"improvements": better}

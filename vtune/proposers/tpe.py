@@ -226,8 +226,9 @@ class TPE:
     def _telling(self, rows: np.ndarray) -> bool:
         """Whether any of these told rows is better than another."""
         history = self._history
-        kinds = set(zip(history.diverged[rows].tolist(), history.allowed[rows].tolist(), strict=True))
-        return len(kinds) > 1 or bool(len(rows) and np.ptp(history.losses[rows], axis=0).any())
+        kinds = history.diverged[rows], history.allowed[rows]
+        differ = any(kind.any() and not kind.all() for kind in kinds)
+        return differ or bool(len(rows) and np.ptp(history.losses[rows], axis=0).any())
 
     def _order(self) -> np.ndarray:
         """Told trials from best to worst; `_branch` holds the branch of each."""
