@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vtune import proposers
 from vtune.cache import enable_compilation_cache
 from vtune.driver.tally import Tally
 from vtune.engine.buckets import Buckets, Forecast
@@ -18,7 +19,7 @@ from vtune.engine.sharding import place
 from vtune.engine.strategy import Strategy
 from vtune.errors import ArgumentError
 from vtune.executors.local import LocalExecutor
-from vtune.executors.prepared import Wanted, prepared
+from vtune.executors.prepared import Wanted, prepared, waves
 from vtune.explain import explanation
 from vtune.report import Explanation
 from vtune.settings import budget, settings, whole
@@ -39,6 +40,7 @@ def plan(
     epochs: float | None = None,
     examples: int | None = None,
     eval_every: float | None = None,
+    proposer: Any = "random",
     lanes: int | str = "auto",
     block: int | str = "auto",
     strategy: str | Strategy = "auto",
@@ -62,6 +64,7 @@ def plan(
       epochs: as in `vtune.tune`.
       examples: as in `vtune.tune`.
       eval_every: as in `vtune.tune`.
+      proposer: as in `vtune.tune`; one that learns has fewer trials side by side.
       lanes: as in `vtune.tune`.
       block: as in `vtune.tune`.
       strategy: as in `vtune.tune`.
@@ -100,6 +103,7 @@ def plan(
     began = time.perf_counter()
     host_threads = default_threads() if threads == "auto" else whole("threads", threads, 1)
     count = devices_of(devices)
+    wanted = Wanted(lanes, block, strategy, pack, buckets, count, waves(proposers.make(proposer, space)))
     data = place(task.data, count)
 
     def make(how: Strategy, blocks: int, division: Forecast | None, ranges: Buckets) -> LocalExecutor:
@@ -109,8 +113,8 @@ def plan(
         )  # fmt: skip
 
     executor = prepared(
-        make, Wanted(lanes, block, strategy, pack, buckets, count), task=task, space=space, data=data, settings=chosen,
-        exemplar=sample[0], threads=host_threads, sample=lambda n: sample[:n],
+        make, wanted, task=task, space=space, data=data, settings=chosen, exemplar=sample[0], threads=host_threads,
+        sample=lambda n: sample[:n],
     )  # fmt: skip
     planner = executor.planner
     placed = planner.place(sample)
@@ -128,4 +132,5 @@ def plan(
     programs = max(found.possible, len(planner.traced))
     setup = programs * (planner.traced[busiest].seconds + program.compile_seconds)
     training = chosen.trials * chosen.steps * seconds
-    return dataclasses.replace(found, expected_seconds=setup + training)
+    remarks = wanted.remarks(executor.seats, chosen.trials)
+    return dataclasses.replace(found, expected_seconds=setup + training, remarks=remarks)

@@ -77,7 +77,8 @@ class Explanation:
       notes: hyperparameter -> what else is to be said of it, such as why it was not packed.
       trials: planned or admitted trials.
       reruns: trial -> what fresh seeds made of it after the study.
-      remarks: what was learned from earlier studies, and why there are fewer trials than asked for, in words.
+      remarks: what was learned from earlier studies, lanes that leave little to learn from, and why there are fewer
+        trials than asked for, in words.
 
     Example:
       >>> import jax.numpy as jnp, vtune

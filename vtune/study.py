@@ -32,7 +32,7 @@ from vtune.errors import ArgumentError, ConfigError, Interrupted, ResultError
 from vtune.exchange.warm import teach
 from vtune.executors.job import Job, Prospect
 from vtune.executors.local import LocalExecutor
-from vtune.executors.prepared import Wanted
+from vtune.executors.prepared import Wanted, waves
 from vtune.explain import explanation
 from vtune.hyper import PlainHP
 from vtune.records import Config, Rerun, Trial, TrialState
@@ -133,7 +133,10 @@ class Study(SavedStudy):
         if getattr(self.task, "windows", None) is not None and self._machines.name != "local":
             raise ArgumentError(f"a task with streamed data trains in this process only; executor is {executor!r:.80}")
         threads = self._machines.threads() if threads == "auto" else whole("threads", threads, 1)
-        self._wanted = Wanted(lanes, block, strategy, pack, buckets, self._machines.devices(devices))
+        self._wanted = Wanted(
+            lanes, block, strategy, pack, buckets, self._machines.devices(devices),
+            waves(self._proposer, self._scheduler),
+        )  # fmt: skip
         self._job = Job(
             self.task, space, self._run, self.settings.seed, self.settings.rng, self.settings.folds,
             self.settings.seeds, free=self._scheduler is None and not getattr(self._proposer, "learns", True),
@@ -456,13 +459,14 @@ class Study(SavedStudy):
             executor, self._given_space, tally, time.perf_counter() - self._begun, executor.threads,
             self.settings.seed,
         )  # fmt: skip
-        return dataclasses.replace(found, reruns=self._reruns, remarks=self._remarks(tally))
+        return dataclasses.replace(found, reruns=self._reruns, remarks=self._remarks(executor, tally))
 
-    def _remarks(self, tally: Tally) -> tuple[str, ...]:
+    def _remarks(self, executor: LocalExecutor, tally: Tally) -> tuple[str, ...]:
         learned = self.record.choices.get("warm_start", ())
+        blind = self._wanted.remarks(executor.seats, self.settings.trials)
         found = f"{tally.asked:,} of {self.settings.trials:,} trials"
         fewer = f"{self._proposer.name} had no more configurations after {found}"
-        return (*learned, *([fewer] if tally.exhausted else []))
+        return (*learned, *blind, *([fewer] if tally.exhausted else []))
 
     def _end(self, **fields: Any) -> None:
         """Writes how the run ended in the middle of a tick, of which nothing else is written: it is done again."""

@@ -238,11 +238,15 @@ class Loop:
         return len(wishes)
 
     def _ask_ahead(self) -> None:
-        """Has the proposer work on configs for the lanes that the coming tick frees, while it trains."""
-        if not self._asker.learns or self._asker.exhausted:
+        """Has the proposer work on configs for the lanes that the coming tick frees, while it trains.
+
+        Where most lanes end with it, their scores are worth more than the time that they would wait.
+        """
+        ending = self._executor.ending
+        if not self._asker.learns or self._asker.exhausted or 2 * ending > self._executor.live:
             return
         room = self._settings.trials - self.tally.asked
-        want = min(room, self._executor.ending - self._executor.queued)
+        want = min(room, ending - self._executor.queued)
         if want > 0:
             self._asker.ask_ahead(want, self._pending())
 

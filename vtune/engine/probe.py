@@ -35,7 +35,7 @@ def state_bytes(task: Any, exemplar: Mapping[str, Any], data: Any, rng_name: str
     return sum(_bytes(leaf) for leaf in state)
 
 
-def width(bytes_per_lane: int, trials: int, threads: int, share: float = 1.0) -> int:
+def width(bytes_per_lane: int, trials: int, threads: int, share: float = 1.0, abreast: int | None = None) -> int:
     """The block width that pays: what fits, narrowed so that the last wave of trials leaves few lanes empty.
 
     Args:
@@ -44,6 +44,7 @@ def width(bytes_per_lane: int, trials: int, threads: int, share: float = 1.0) ->
       threads: blocks that run side by side.
       share: of a full trial's steps that an average trial trains. Where a scheduler ends most trials early, the last
         ones leave their blocks nearly empty, and on a CPU an empty lane costs as much as a full one.
+      abreast: trials that may be trained side by side at most; None for any number.
     """
     if jax.default_backend() == "cpu":
         room, (least, most) = CPU_BLOCK_BYTES, CPU_WIDTHS
@@ -52,7 +53,7 @@ def width(bytes_per_lane: int, trials: int, threads: int, share: float = 1.0) ->
     fitting = max(least, min(most, _power_below(room / max(bytes_per_lane, 1))))
     if share < 1 and jax.default_backend() == "cpu":
         fitting = max(least, min(fitting, _power_below(2 * IDLE_SHARE * trials * share / threads)))
-    each = math.ceil(trials / threads)
+    each = math.ceil(min(trials, abreast or trials) / threads)
     waves = math.ceil(each / fitting)
     return SMALLEST * math.ceil(each / waves / SMALLEST)
 
@@ -68,6 +69,8 @@ def choose(
     replicas: int = 1,
     share: float = 1.0,
     devices: int = 1,
+    abreast: int | None = None,
+    programs: int = 1,
 ) -> tuple[Strategy, int]:
     """Settles the strategy and the number of blocks.
 
@@ -81,6 +84,8 @@ def choose(
       replicas: lanes of one trial, which sit in one block: its width is a multiple of them.
       share: of a full trial's steps that an average trial trains.
       devices: among which the lanes of a block are divided; a number that cannot be divided evenly is rounded up.
+      abreast: trials side by side at most, to the nearest block, where `lanes` is "auto"; None for any number.
+      programs: among which that many are divided: each has a block of its own if it comes to that.
 
     Raises:
       ArgumentError: values that cannot be, or that contradict each other.
@@ -96,10 +101,12 @@ def choose(
             raise ArgumentError(f"strategy='host' steps single lanes: block must be {replicas}, not {block!r}")
         block, devices = replicas, 1
     total = _positive("lanes", lanes)
+    most = None if abreast is None else abreast * replicas
     if devices > 1:
-        wide = _divided(_positive("block", block), bytes_per_lane, trials, total, devices, replicas, share)
+        wide = _divided(_positive("block", block), bytes_per_lane, trials, total, devices, replicas, share, most)
         return Strategy(wide, kind, convolutions, devices), max(1, (total or wide) // wide)
-    wide = _positive("block", block) or width(bytes_per_lane, trials * replicas, threads, share)
+    parts = threads if most is None else max(threads, min(programs, most // SMALLEST))
+    wide = _positive("block", block) or width(bytes_per_lane, trials * replicas, parts, share, most)
     if total is not None and block == "auto":
         wide = min(wide, math.ceil(total / threads))
     if block == "auto":
@@ -108,16 +115,20 @@ def choose(
         raise ArgumentError(f"block must be a multiple of the {replicas} folds and seeds of a trial, not {wide}")
     if total is not None and total < wide:
         raise ArgumentError(f"lanes must be at least one block: lanes={total} is less than block={wide}")
-    blocks = threads if total is None else total // wide
+    if total is None:
+        blocks = parts if most is None else min(parts, math.ceil(most / wide))
+    else:
+        blocks = total // wide
     return Strategy(wide, kind, convolutions), max(1, blocks)
 
 
 def _divided(
-    block: int | None, bytes_per_lane: int, trials: int, lanes: int | None, devices: int, replicas: int, share: float
-) -> int:
+    block: int | None, bytes_per_lane: int, trials: int, lanes: int | None, devices: int, replicas: int, share: float,
+    abreast: int | None,
+) -> int:  # fmt: skip
     """Lanes of one block on several devices: each has as many as one alone would, and all the same number."""
     if block is None:
-        block = devices * width(bytes_per_lane, trials * replicas, devices, share)
+        block = devices * width(bytes_per_lane, trials * replicas, devices, share, abreast)
         block = block if lanes is None else min(block, lanes)
     even = math.lcm(devices, replicas)
     return even * math.ceil(block / even)

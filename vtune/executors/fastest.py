@@ -48,7 +48,7 @@ def fastest(
       executor: what would be taken without measuring, with the program of the exemplar traced in it.
       exemplar: a filled config.
       lane_steps: steps of all trials together.
-      trials: how many there will be: wider blocks than they fill are not tried.
+      trials: how many there will be side by side at most: wider blocks than they fill are not tried.
       any_kind: whether the way that steps run is open.
       any_width: whether the block width is open.
     """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +26,8 @@ PACKED_BLOCK = 8
 """Block width where packed lanes run one after another: few, so that a program's last trials keep all cores busy."""
 SAMPLE = 512
 """Configs from which the trials of each bucket are estimated."""
+WAVES = 8
+"""Waves that trials come in where a proposer learns: all at once, none would be proposed with the scores of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class Wanted:
       pack: what may be packed; see `vtune.tune`.
       buckets: ranges of packed sizes; see `vtune.tune`.
       devices: among which the lanes of a block are divided.
+      waves: that trials come in at least, where `lanes` is "auto"; see `waves`.
     """
 
     lanes: int | str = "auto"
@@ -45,6 +50,38 @@ class Wanted:
     pack: Any = "auto"
     buckets: Any = "auto"
     devices: int = 1
+    waves: int = 1
+
+    @property
+    def bounded(self) -> bool:
+        """Whether so many trials are side by side and no more, however many would pay."""
+        return self.lanes != "auto" or self.waves > 1
+
+    def abreast(self, trials: int) -> int | None:
+        """Trials side by side at most, of so many, where `lanes` is "auto"; None for any number."""
+        return math.ceil(trials / self.waves) if self.waves > 1 and self.lanes == "auto" else None
+
+    def remarks(self, seats: int, trials: int) -> list[str]:
+        """A word on lanes that leave a proposer which learns little to learn from, if these are such.
+
+        >>> Wanted(lanes=64, waves=8).remarks(64, 100)
+        ['64 of 100 trials are proposed before a score of this study is known: fewer lanes would let it learn']
+        """
+        if self.lanes == "auto" or self.waves == 1 or 2 * seats <= trials:
+            return []
+        blind = f"{min(seats, trials):,} of {trials:,} trials are proposed before a score of this study is known"
+        return [f"{blind}: fewer lanes would let it learn"]
+
+
+def waves(proposer: Any, scheduler: Any = None) -> int:
+    """Waves that trials must come in: 1 where nothing is learned from the first ones, or where all belong together.
+
+    >>> from types import SimpleNamespace
+    >>> waves(SimpleNamespace(learns=False)), waves(SimpleNamespace())
+    (1, 8)
+    """
+    learns, together = getattr(proposer, "learns", True), getattr(scheduler, "together", False)
+    return WAVES if learns and not together else 1
 
 
 Make = Callable[[Strategy, int, Forecast | None, Buckets], LocalExecutor]
@@ -87,7 +124,8 @@ def prepared(
     names = _packed_sizes(task, space, exemplar, asked.packing(exemplar), settings.rng)
     largest = {**exemplar, **{name: whole_values(space[name])[-1] for name in names}}
     size = probe.state_bytes(task, largest, data, settings.rng)
-    chosen, blocks = _choose(wanted, size, settings.trials, threads, settings.replicas, share)
+    choose = functools.partial(_choose, wanted, size, settings.trials, threads, settings.replicas, share)
+    chosen, blocks = choose()
     found, buckets = None, asked
     if names:
         chosen = _one_by_one(chosen, wanted, settings.replicas)
@@ -97,10 +135,17 @@ def prepared(
         buckets = found.buckets
     executor = make(chosen, blocks, found, buckets)
     executor.planner.extend(exemplar)
+    if not names:
+        finer, blocks = choose(executor.planner.possible(sample(SAMPLE)))
+        if finer != chosen:
+            executor.close()
+            executor = make(finer, blocks, found, buckets)
+            executor.planner.extend(exemplar)
     open_width = (wanted.lanes, wanted.block, wanted.strategy) == ("auto",) * 3
     return fastest(
         lambda other: make(other, blocks, found, buckets), executor, exemplar,
-        lane_steps=settings.trials * settings.steps * share, trials=settings.trials, any_kind=wanted.strategy == "auto",
+        lane_steps=settings.trials * settings.steps * share, trials=wanted.abreast(settings.trials) or settings.trials,
+        any_kind=wanted.strategy == "auto",
         any_width=open_width and settings.replicas == 1 and not names,
     )  # fmt: skip
 
@@ -145,10 +190,13 @@ def _packed_by(task: Any, space: Space, exemplar: Mapping[str, Any], packing: Pa
     return {name for guard in session.guards if guard.kind == "packed" for name in guard.names}
 
 
-def _choose(wanted: Wanted, size: int, trials: int, threads: int, replicas: int, share: float) -> tuple[Strategy, int]:
+def _choose(
+    wanted: Wanted, size: int, trials: int, threads: int, replicas: int, share: float, programs: int = 1
+) -> tuple[Strategy, int]:
     return probe.choose(
         bytes_per_lane=size, trials=trials, threads=threads, lanes=wanted.lanes, block=wanted.block,
         strategy=wanted.strategy, replicas=replicas, share=share, devices=wanted.devices,
+        abreast=wanted.abreast(trials), programs=programs,
     )  # fmt: skip
 
 

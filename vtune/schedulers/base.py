@@ -82,10 +82,16 @@ class StudyInfo:
 
 
 class StudyScheduler:
-    """Base of the schedulers here: frozen dataclasses of settings, whose copies know the study that they serve."""
+    """Base of the schedulers here: frozen dataclasses of settings, whose copies know the study that they serve.
+
+    Attributes:
+      single: whether it compares a single score.
+      together: whether all trials of a study wait for one another, so that none should wait for a lane.
+    """
 
     name: ClassVar[str]
     single: ClassVar[bool] = False
+    together: ClassVar[bool] = False
     _study: StudyInfo | None = None
 
     @property

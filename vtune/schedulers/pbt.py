@@ -62,6 +62,7 @@ class PBT(StudyScheduler):
     """
 
     name: ClassVar[str] = "pbt"
+    together: ClassVar[bool] = True
 
     interval: int | None = None
     quantile: float = 0.2

@@ -52,7 +52,7 @@ class RayExecutor(LocalExecutor):
         self._numbers: dict[Traced, int] = {}
         self._deaths: dict[int, tuple[int, int]] = {}
         self._slots = -(-choice.blocks // len(fleet.sites))
-        self._most = None if job.wanted.lanes == "auto" else choice.blocks
+        self._most = choice.blocks if job.wanted.bounded else None
         self._threads_each = job.threads
         shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), job.task.data)
         super().__init__(
