@@ -59,6 +59,7 @@ def test_most_trials_are_proposed_by_a_model_that_knows_scores():
     study = tune(proposer="tpe")
     assert models(study).count("tpe") >= 128 * (WAVES - 1) / WAVES
     assert study.explain().lanes == 128 / WAVES
+    assert "16 of 128 trials at a time, so that most are proposed with scores known" in repr(study.explain())
 
 
 def test_a_wave_that_ends_at_once_is_told_before_the_next_is_asked_for():
@@ -71,7 +72,9 @@ def test_a_wave_that_ends_at_once_is_told_before_the_next_is_asked_for():
 
 
 def test_nothing_changes_for_a_proposer_that_does_not_learn():
-    assert tune(proposer=Heedless(SPACE)).explain().lanes == 128
+    explained = tune(proposer=Heedless(SPACE)).explain()
+    assert explained.lanes == 128
+    assert "at a time" not in repr(explained)
 
 
 @pytest.mark.parametrize(("given", "lanes"), [({"lanes": 64}, 64), ({"lanes": 96, "block": 32}, 96)])

@@ -62,15 +62,20 @@ class Wanted:
         return math.ceil(trials / self.waves) if self.waves > 1 and self.lanes == "auto" else None
 
     def remarks(self, seats: int, trials: int) -> list[str]:
-        """A word on lanes that leave a proposer which learns little to learn from, if these are such.
+        """What is to be said of trials side by side where the proposer learns from those before.
 
         >>> Wanted(lanes=64, waves=8).remarks(64, 100)
         ['64 of 100 trials are proposed before a score of this study is known: fewer lanes would let it learn']
+        >>> Wanted(waves=8).remarks(16, 128)
+        ['16 of 128 trials at a time, so that most are proposed with scores known; lanes= sets another number']
         """
-        if self.lanes == "auto" or self.waves == 1 or 2 * seats <= trials:
-            return []
-        blind = f"{min(seats, trials):,} of {trials:,} trials are proposed before a score of this study is known"
-        return [f"{blind}: fewer lanes would let it learn"]
+        if self.waves > 1 and self.lanes != "auto" and 2 * seats > trials:
+            blind = f"{min(seats, trials):,} of {trials:,} trials are proposed before a score of this study is known"
+            return [f"{blind}: fewer lanes would let it learn"]
+        if (self.abreast(trials) or math.inf) <= seats < trials:
+            few = f"{seats:,} of {trials:,} trials at a time, so that most are proposed with scores known"
+            return [f"{few}; lanes= sets another number"]
+        return []
 
 
 def waves(proposer: Any, scheduler: Any = None) -> int:
@@ -125,7 +130,7 @@ def prepared(
     largest = {**exemplar, **{name: whole_values(space[name])[-1] for name in names}}
     size = probe.state_bytes(task, largest, data, settings.rng)
     choose = functools.partial(_choose, wanted, size, settings.trials, threads, settings.replicas, share)
-    chosen, blocks = choose()
+    first = chosen, blocks = choose()
     found, buckets = None, asked
     if names:
         chosen = _one_by_one(chosen, wanted, settings.replicas)
@@ -136,10 +141,10 @@ def prepared(
     executor = make(chosen, blocks, found, buckets)
     executor.planner.extend(exemplar)
     if not names:
-        finer, blocks = choose(executor.planner.possible(sample(SAMPLE)))
-        if finer != chosen:
+        better = chosen, blocks = choose(executor.planner.possible(sample(SAMPLE)))
+        if better != first:
             executor.close()
-            executor = make(finer, blocks, found, buckets)
+            executor = make(chosen, blocks, found, buckets)
             executor.planner.extend(exemplar)
     open_width = (wanted.lanes, wanted.block, wanted.strategy) == ("auto",) * 3
     return fastest(
