@@ -19,7 +19,7 @@ from vtune.engine.sharding import place
 from vtune.engine.strategy import Strategy
 from vtune.errors import ArgumentError
 from vtune.executors.local import LocalExecutor
-from vtune.executors.prepared import Wanted, prepared, waves
+from vtune.executors.prepared import Wanted, abreast, prepared
 from vtune.explain import explanation
 from vtune.report import Explanation
 from vtune.settings import budget, settings, whole
@@ -103,7 +103,8 @@ def plan(
     began = time.perf_counter()
     host_threads = default_threads() if threads == "auto" else whole("threads", threads, 1)
     count = devices_of(devices)
-    wanted = Wanted(lanes, block, strategy, pack, buckets, count, waves(proposers.make(proposer, space)))
+    beside = abreast(chosen.trials, proposers.make(proposer, space))
+    wanted = Wanted(lanes, block, strategy, pack, buckets, count, beside)
     data = place(task.data, count)
 
     def make(how: Strategy, blocks: int, division: Forecast | None, ranges: Buckets) -> LocalExecutor:

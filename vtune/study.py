@@ -32,7 +32,7 @@ from vtune.errors import ArgumentError, ConfigError, Interrupted, ResultError
 from vtune.exchange.warm import teach
 from vtune.executors.job import Job, Prospect
 from vtune.executors.local import LocalExecutor
-from vtune.executors.prepared import Wanted, waves
+from vtune.executors.prepared import Wanted, abreast
 from vtune.explain import explanation
 from vtune.hyper import PlainHP
 from vtune.records import Config, Rerun, Trial, TrialState
@@ -135,7 +135,7 @@ class Study(SavedStudy):
         threads = self._machines.threads() if threads == "auto" else whole("threads", threads, 1)
         self._wanted = Wanted(
             lanes, block, strategy, pack, buckets, self._machines.devices(devices),
-            waves(self._proposer, self._scheduler),
+            abreast(self.settings.trials, self._proposer, self._scheduler),
         )  # fmt: skip
         self._job = Job(
             self.task, space, self._run, self.settings.seed, self.settings.rng, self.settings.folds,

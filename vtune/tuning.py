@@ -65,8 +65,8 @@ def tune(
         with `ask` and `tell` (see `vtune.proposers`).
       scheduler: stops, pauses or copies trials: "asha", "hyperband", "successive-halving", "median", "patience", "pbt",
         or an object (see `vtune.schedulers`); None trains every trial in full.
-      lanes: trials trained side by side, in all; "auto" takes as many as pay, and with a proposer that learns no more
-        than an eighth of the trials, so that it sees scores before it proposes the rest.
+      lanes: trials trained side by side, in all; "auto" takes as many as pay, but with a proposer that learns about an
+        eighth of the trials at most, so that it sees scores before it proposes the rest.
       block: lanes of one executable.
       strategy: "vmap" (lanes step together), "map" (one after another), "host" (stepped by Python), or "auto".
       threads: host threads that drive blocks; on a CPU one a core.

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import jax.numpy as jnp
 import pytest
 
 import vtune
 from vtune.engine import probe
-from vtune.executors.prepared import WAVES
+from vtune.engine.buckets import Buckets
+from vtune.engine.strategy import Strategy
+from vtune.executors.prepared import WAVES, Wanted
 from vtune.proposers import Random
 from vtune.space import Choice, Float, Space
 
 SPACE = Space(x=Float(0.0, 1.0), y=Float(0.0, 1.0))
 FOUR = Space(x=Float(0.0, 1.0), kind=Choice("a", "b", "c", "d"))
-OPEN = {"lanes": "auto", "block": "auto", "strategy": "auto"}
 
 
 def bowl(hp, key):
@@ -41,6 +44,19 @@ class Listener(Random):
 
     def tell(self, configs, scores):
         self.told += len(configs)
+
+
+class Walk:
+    data, name = None, "walk"
+
+    def init(self, hp, data, key):
+        return jnp.float32(0)
+
+    def step(self, hp, state, data, key):
+        return state + hp.x, {}
+
+    def evaluate(self, hp, state, data, key):
+        return {"loss": jnp.square(state - 3.0)}
 
 
 class Heedless(Listener):
@@ -88,19 +104,6 @@ def test_lanes_that_were_given_are_taken_and_a_word_is_said_where_they_leave_lit
 
 def test_a_population_is_not_divided():
     population = vtune.schedulers.PBT(interval=2)
-
-    class Walk:
-        data, name = None, "walk"
-
-        def init(self, hp, data, key):
-            return jnp.float32(0)
-
-        def step(self, hp, state, data, key):
-            return state + hp.x, {}
-
-        def evaluate(self, hp, state, data, key):
-            return {"loss": jnp.square(state - 3.0)}
-
     arguments = {"steps": 6, "eval_every": 2, "scheduler": population, "progress": "off", "threads": 2}
     assert vtune.tune(Walk(), SPACE, trials=64, proposer="tpe", **arguments).explain().lanes == 64
 
@@ -121,22 +124,60 @@ def test_each_of_several_programs_has_lanes_of_its_own():
     assert len(study.frame()) == 128
 
 
+@pytest.mark.parametrize("given", [{"block": 96}, {"strategy": Strategy(96)}, {"trials": 3}])
+def test_blocks_that_leave_little_to_learn_are_told_too(given):
+    explained = tune(proposer="tpe", **given).explain()
+    assert "trials are proposed before a score of this study is known" in repr(explained)
+    assert "at a time" not in repr(explained)
+
+
+PARKING = {
+    "successive-halving": "successive-halving", "hyperband": "hyperband",
+    "promoting": vtune.schedulers.ASHA(min_steps=2, variant="promoting"), "pbt": vtune.schedulers.PBT(2, population=8),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("scheduler", PARKING)
+def test_where_trials_wait_for_one_another_only_those_who_hear_of_them_have_few(scheduler):
+    arguments = {"steps": 27, "eval_every": 9, "scheduler": PARKING[scheduler], "trials": 64, "progress": "off"}
+    lanes = {
+        proposer: vtune.tune(Walk(), SPACE, proposer=made, threads=2, **arguments).explain().lanes
+        for proposer, made in (("tpe", "tpe"), ("deaf", Listener(SPACE)), ("random", "random"))
+    }
+    assert lanes["tpe"] == 8
+    assert lanes["deaf"] == lanes["random"] > 8
+
+
 @pytest.mark.parametrize(
-    ("trials", "abreast", "programs", "replicas", "block", "blocks"),
+    ("block", "blocks", "devices", "abreast", "programs", "replicas", "expected"),
     [
-        (1024, None, 1, 1, 256, 4), (1024, 128, 1, 1, 32, 4), (1024, 128, 16, 1, 8, 16), (1024, 128, 1000, 1, 4, 32),
-        (16, 2, 1, 1, 4, 1), (64, 8, 1, 3, 6, 4), (1024, 128, 4, 1, 32, 4), (10, 2, 1, 5, 5, 2),
+        (256, 4, 1, 128, 1, 1, (32, 4)), (256, 4, 1, 128, 16, 1, (8, 16)), (256, 4, 1, 128, 1000, 1, (2, 64)),
+        (32, 2, 1, 32, 4, 1, (8, 4)), (4, 2, 1, 2, 1, 1, (2, 1)), (16, 16, 1, 16, 1, 1, (2, 8)),
+        (6, 4, 1, 8, 1, 3, (6, 4)), (5, 2, 1, 2, 1, 5, (5, 2)), (1, 2, 1, 32, 1, 1, (1, 2)),
+        (1024, 1, 8, 128, 1, 1, (128, 1)), (1024, 1, 8, 128, 4, 1, (32, 4)), (32, 1, 8, 2, 1, 1, (8, 1)),
+        (16, 1, 1, 128, 16, 1, (2, 8)), (8, 2, 1, 128, 1, 1, (8, 2)),
     ],
 )  # fmt: skip
-def test_lanes_are_divided_among_threads_and_programs(trials, abreast, programs, replicas, block, blocks):
-    strategy, count = probe.choose(
-        bytes_per_lane=1000, trials=trials, threads=4, replicas=replicas, abreast=abreast, programs=programs, **OPEN
-    )
-    assert (strategy.block, count) == (block, blocks)
-    if abreast:
-        assert count * strategy.block <= abreast * replicas + 2 * strategy.block
+def test_lanes_that_would_pay_are_narrowed(block, blocks, devices, abreast, programs, replicas, expected):
+    paying = Strategy(block, devices=devices)
+    strategy, count = probe.narrowed(paying, blocks, abreast, replicas=replicas, programs=programs)
+    assert (strategy.block, count) == expected
+    assert count * strategy.block < block * blocks + strategy.block
 
 
-def test_lanes_divided_among_devices_are_bounded_too():
-    strategy, count = probe.choose(bytes_per_lane=1000, trials=1024, threads=1, devices=8, abreast=128, **OPEN)
-    assert (strategy.block, strategy.devices, count) == (128, 8, 1)
+@pytest.mark.parametrize(
+    ("wanted", "most"),
+    [({"abreast": 128}, 48), ({"abreast": 4}, 2), ({"lanes": 16, "abreast": 128}, 2), ({}, None)],
+)
+def test_workers_that_join_bring_lanes_until_the_share_is_reached(wanted, most):
+    pytest.importorskip("ray")
+    from vtune.executors.ray.executor import most_blocks
+    from vtune.executors.ray.worker import Choice
+
+    job = SimpleNamespace(wanted=Wanted(**wanted), folds=1, seeds=3)
+    assert most_blocks(job, Choice(Strategy(8, "map"), 2, Buckets())) == most
+
+
+def test_a_width_that_was_given_stays():
+    strategy, count = probe.narrowed(Strategy(8), 4, 16, programs=8, any_width=False)
+    assert (strategy.block, count) == (8, 2)

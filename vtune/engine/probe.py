@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 from collections.abc import Mapping
@@ -25,6 +26,8 @@ IDLE_SHARE = 0.05
 """Share of lane-steps that may be idle while the last trials end, if those take half of their lanes on average."""
 SMALLEST = 4
 """Block widths are multiples of this."""
+NARROWEST = 2
+"""Where few trials are side by side: of this."""
 KINDS: dict[str, Kind] = {"auto": "vmap", "vmap": "vmap", "map": "map", "host": "host"}
 
 
@@ -35,7 +38,7 @@ def state_bytes(task: Any, exemplar: Mapping[str, Any], data: Any, rng_name: str
     return sum(_bytes(leaf) for leaf in state)
 
 
-def width(bytes_per_lane: int, trials: int, threads: int, share: float = 1.0, abreast: int | None = None) -> int:
+def width(bytes_per_lane: int, trials: int, threads: int, share: float = 1.0) -> int:
     """The block width that pays: what fits, narrowed so that the last wave of trials leaves few lanes empty.
 
     Args:
@@ -44,7 +47,6 @@ def width(bytes_per_lane: int, trials: int, threads: int, share: float = 1.0, ab
       threads: blocks that run side by side.
       share: of a full trial's steps that an average trial trains. Where a scheduler ends most trials early, the last
         ones leave their blocks nearly empty, and on a CPU an empty lane costs as much as a full one.
-      abreast: trials that may be trained side by side at most; None for any number.
     """
     if jax.default_backend() == "cpu":
         room, (least, most) = CPU_BLOCK_BYTES, CPU_WIDTHS
@@ -53,7 +55,7 @@ def width(bytes_per_lane: int, trials: int, threads: int, share: float = 1.0, ab
     fitting = max(least, min(most, _power_below(room / max(bytes_per_lane, 1))))
     if share < 1 and jax.default_backend() == "cpu":
         fitting = max(least, min(fitting, _power_below(2 * IDLE_SHARE * trials * share / threads)))
-    each = math.ceil(min(trials, abreast or trials) / threads)
+    each = math.ceil(trials / threads)
     waves = math.ceil(each / fitting)
     return SMALLEST * math.ceil(each / waves / SMALLEST)
 
@@ -69,8 +71,6 @@ def choose(
     replicas: int = 1,
     share: float = 1.0,
     devices: int = 1,
-    abreast: int | None = None,
-    programs: int = 1,
 ) -> tuple[Strategy, int]:
     """Settles the strategy and the number of blocks.
 
@@ -84,8 +84,6 @@ def choose(
       replicas: lanes of one trial, which sit in one block: its width is a multiple of them.
       share: of a full trial's steps that an average trial trains.
       devices: among which the lanes of a block are divided; a number that cannot be divided evenly is rounded up.
-      abreast: trials side by side at most, to the nearest block, where `lanes` is "auto"; None for any number.
-      programs: among which that many are divided: each has a block of its own if it comes to that.
 
     Raises:
       ArgumentError: values that cannot be, or that contradict each other.
@@ -101,12 +99,10 @@ def choose(
             raise ArgumentError(f"strategy='host' steps single lanes: block must be {replicas}, not {block!r}")
         block, devices = replicas, 1
     total = _positive("lanes", lanes)
-    most = None if abreast is None else abreast * replicas
     if devices > 1:
-        wide = _divided(_positive("block", block), bytes_per_lane, trials, total, devices, replicas, share, most)
+        wide = _divided(_positive("block", block), bytes_per_lane, trials, total, devices, replicas, share)
         return Strategy(wide, kind, convolutions, devices), max(1, (total or wide) // wide)
-    parts = threads if most is None else max(threads, min(programs, most // SMALLEST))
-    wide = _positive("block", block) or width(bytes_per_lane, trials * replicas, parts, share, most)
+    wide = _positive("block", block) or width(bytes_per_lane, trials * replicas, threads, share)
     if total is not None and block == "auto":
         wide = min(wide, math.ceil(total / threads))
     if block == "auto":
@@ -115,20 +111,42 @@ def choose(
         raise ArgumentError(f"block must be a multiple of the {replicas} folds and seeds of a trial, not {wide}")
     if total is not None and total < wide:
         raise ArgumentError(f"lanes must be at least one block: lanes={total} is less than block={wide}")
-    if total is None:
-        blocks = parts if most is None else min(parts, math.ceil(most / wide))
-    else:
-        blocks = total // wide
+    blocks = threads if total is None else total // wide
     return Strategy(wide, kind, convolutions), max(1, blocks)
 
 
+def narrowed(
+    strategy: Strategy, blocks: int, abreast: int, *, replicas: int = 1, programs: int = 1, any_width: bool = True
+) -> tuple[Strategy, int]:
+    """Fewer lanes than would pay, in a block for each program as far as they go round, else for each thread.
+
+    Args:
+      strategy: what would pay.
+      blocks: how many of them.
+      abreast: trials side by side at most, to the nearest block.
+      replicas: lanes of one trial.
+      programs: that the trials need.
+      any_width: whether the width of blocks is open.
+
+    >>> narrowed(Strategy(32), 2, 32)[1], narrowed(Strategy(32), 2, 32, programs=4)[0].block
+    (2, 8)
+    """
+    lanes = min(abreast * replicas, strategy.block * blocks)
+    even = math.lcm(strategy.devices, replicas)
+    unit = min(even * math.ceil(NARROWEST / even), strategy.block) if any_width else strategy.block
+    parts = max(1, min(max(blocks, programs), lanes // unit))
+    if any_width:
+        wide = min(strategy.block, unit * math.ceil(lanes / parts / unit))
+        strategy = dataclasses.replace(strategy, block=wide)
+    return strategy, min(parts, math.ceil(lanes / strategy.block))
+
+
 def _divided(
-    block: int | None, bytes_per_lane: int, trials: int, lanes: int | None, devices: int, replicas: int, share: float,
-    abreast: int | None,
-) -> int:  # fmt: skip
+    block: int | None, bytes_per_lane: int, trials: int, lanes: int | None, devices: int, replicas: int, share: float
+) -> int:
     """Lanes of one block on several devices: each has as many as one alone would, and all the same number."""
     if block is None:
-        block = devices * width(bytes_per_lane, trials * replicas, devices, share, abreast)
+        block = devices * width(bytes_per_lane, trials * replicas, devices, share)
         block = block if lanes is None else min(block, lanes)
     even = math.lcm(devices, replicas)
     return even * math.ceil(block / even)

@@ -41,7 +41,7 @@ class Wanted:
       pack: what may be packed; see `vtune.tune`.
       buckets: ranges of packed sizes; see `vtune.tune`.
       devices: among which the lanes of a block are divided.
-      waves: that trials come in at least, where `lanes` is "auto"; see `waves`.
+      abreast: trials side by side at most, where `lanes` is "auto"; see `abreast`.
     """
 
     lanes: int | str = "auto"
@@ -50,43 +50,45 @@ class Wanted:
     pack: Any = "auto"
     buckets: Any = "auto"
     devices: int = 1
-    waves: int = 1
+    abreast: int | None = None
 
     @property
-    def bounded(self) -> bool:
-        """Whether so many trials are side by side and no more, however many would pay."""
-        return self.lanes != "auto" or self.waves > 1
-
-    def abreast(self, trials: int) -> int | None:
-        """Trials side by side at most, of so many, where `lanes` is "auto"; None for any number."""
-        return math.ceil(trials / self.waves) if self.waves > 1 and self.lanes == "auto" else None
+    def bound(self) -> int | None:
+        """Trials side by side at most, where the user did not say how many; None for any number."""
+        return self.abreast if self.lanes == "auto" else None
 
     def remarks(self, seats: int, trials: int) -> list[str]:
         """What is to be said of trials side by side where the proposer learns from those before.
 
-        >>> Wanted(lanes=64, waves=8).remarks(64, 100)
+        >>> Wanted(lanes=64, abreast=13).remarks(64, 100)
         ['64 of 100 trials are proposed before a score of this study is known: fewer lanes would let it learn']
-        >>> Wanted(waves=8).remarks(16, 128)
+        >>> Wanted(abreast=16).remarks(16, 128)
         ['16 of 128 trials at a time, so that most are proposed with scores known; lanes= sets another number']
         """
-        if self.waves > 1 and self.lanes != "auto" and 2 * seats > trials:
+        if self.abreast is None or seats == 1:
+            return []
+        if 2 * seats > trials:
             blind = f"{min(seats, trials):,} of {trials:,} trials are proposed before a score of this study is known"
             return [f"{blind}: fewer lanes would let it learn"]
-        if (self.abreast(trials) or math.inf) <= seats < trials:
+        if self.lanes == "auto" and self.abreast <= seats:
             few = f"{seats:,} of {trials:,} trials at a time, so that most are proposed with scores known"
             return [f"{few}; lanes= sets another number"]
         return []
 
 
-def waves(proposer: Any, scheduler: Any = None) -> int:
-    """Waves that trials must come in: 1 where nothing is learned from the first ones, or where all belong together.
+def abreast(trials: int, proposer: Any, scheduler: Any = None) -> int | None:
+    """Trials that may be side by side so that a proposer learns from the first ones; None for any number.
+
+    Any number may where it does not learn, where all trials belong together, and where they wait for one another while
+    the proposer hears of none that is not over.
 
     >>> from types import SimpleNamespace
-    >>> waves(SimpleNamespace(learns=False)), waves(SimpleNamespace())
-    (1, 8)
+    >>> abreast(100, SimpleNamespace(learns=False)), abreast(100, SimpleNamespace())
+    (None, 13)
     """
-    learns, together = getattr(proposer, "learns", True), getattr(scheduler, "together", False)
-    return WAVES if learns and not together else 1
+    late = getattr(scheduler, "waits", False) and not getattr(proposer, "follows", False)
+    learns = getattr(proposer, "learns", True) and not late and not getattr(scheduler, "together", False)
+    return math.ceil(trials / WAVES) if learns else None
 
 
 Make = Callable[[Strategy, int, Forecast | None, Buckets], LocalExecutor]
@@ -129,8 +131,8 @@ def prepared(
     names = _packed_sizes(task, space, exemplar, asked.packing(exemplar), settings.rng)
     largest = {**exemplar, **{name: whole_values(space[name])[-1] for name in names}}
     size = probe.state_bytes(task, largest, data, settings.rng)
-    choose = functools.partial(_choose, wanted, size, settings.trials, threads, settings.replicas, share)
-    first = chosen, blocks = choose()
+    settle = functools.partial(_choose, wanted, size, settings.trials, threads, settings.replicas, share)
+    first = chosen, blocks = settle()
     found, buckets = None, asked
     if names:
         chosen = _one_by_one(chosen, wanted, settings.replicas)
@@ -141,7 +143,7 @@ def prepared(
     executor = make(chosen, blocks, found, buckets)
     executor.planner.extend(exemplar)
     if not names:
-        better = chosen, blocks = choose(executor.planner.possible(sample(SAMPLE)))
+        better = chosen, blocks = settle(executor.planner.possible(sample(SAMPLE)))
         if better != first:
             executor.close()
             executor = make(chosen, blocks, found, buckets)
@@ -149,7 +151,7 @@ def prepared(
     open_width = (wanted.lanes, wanted.block, wanted.strategy) == ("auto",) * 3
     return fastest(
         lambda other: make(other, blocks, found, buckets), executor, exemplar,
-        lane_steps=settings.trials * settings.steps * share, trials=wanted.abreast(settings.trials) or settings.trials,
+        lane_steps=settings.trials * settings.steps * share, trials=wanted.bound or settings.trials,
         any_kind=wanted.strategy == "auto",
         any_width=open_width and settings.replicas == 1 and not names,
     )  # fmt: skip
@@ -198,10 +200,15 @@ def _packed_by(task: Any, space: Space, exemplar: Mapping[str, Any], packing: Pa
 def _choose(
     wanted: Wanted, size: int, trials: int, threads: int, replicas: int, share: float, programs: int = 1
 ) -> tuple[Strategy, int]:
-    return probe.choose(
+    strategy, blocks = probe.choose(
         bytes_per_lane=size, trials=trials, threads=threads, lanes=wanted.lanes, block=wanted.block,
         strategy=wanted.strategy, replicas=replicas, share=share, devices=wanted.devices,
-        abreast=wanted.abreast(trials), programs=programs,
+    )  # fmt: skip
+    if wanted.bound is None:
+        return strategy, blocks
+    any_width = wanted.block == "auto" and not isinstance(wanted.strategy, Strategy)
+    return probe.narrowed(
+        strategy, blocks, wanted.bound, replicas=replicas, programs=programs, any_width=any_width
     )  # fmt: skip
 
 

@@ -74,6 +74,10 @@ class ASHA(StudyScheduler):
     def check(self) -> None:
         self.marks()
 
+    @property
+    def waits(self) -> bool:
+        return self.variant == "promoting"
+
     def marks(self) -> tuple[int, ...]:
         steps = self.study.steps
         first = self.min_steps or -(-steps // self.reduction**3)

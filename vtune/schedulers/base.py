@@ -86,12 +86,10 @@ class StudyScheduler:
 
     Attributes:
       single: whether it compares a single score.
-      together: whether all trials of a study wait for one another, so that none should wait for a lane.
     """
 
     name: ClassVar[str]
     single: ClassVar[bool] = False
-    together: ClassVar[bool] = False
     _study: StudyInfo | None = None
 
     @property
@@ -126,6 +124,16 @@ class StudyScheduler:
     def marks(self) -> tuple[int, ...]:
         """Steps at which trials must be measured, whatever the study's `eval_every`."""
         return ()
+
+    @property
+    def waits(self) -> bool:
+        """Whether trials wait for others before they are over, so that it is long before the first of them is."""
+        return False
+
+    @property
+    def together(self) -> bool:
+        """Whether all trials of the study wait for one another time and again, so that none should wait for a lane."""
+        return False
 
     def share(self) -> float:
         """The share of a full trial's steps that a trial trains on average, as far as the rules tell beforehand."""

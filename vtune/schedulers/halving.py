@@ -63,6 +63,10 @@ class SuccessiveHalving(StudyScheduler):
     def check(self) -> None:
         self.marks()
 
+    @property
+    def waits(self) -> bool:
+        return True
+
     def marks(self) -> tuple[int, ...]:
         steps = self.study.steps
         first = self.min_steps or -(-steps // self.reduction**3)

@@ -60,6 +60,10 @@ class Hyperband(StudyScheduler):
                 f"are two brackets; got {self._first} in a study of steps={steps}"
             )
 
+    @property
+    def waits(self) -> bool:
+        return True
+
     def marks(self) -> tuple[int, ...]:
         return self.brackets[-1][:-1]
 

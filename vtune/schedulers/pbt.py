@@ -62,7 +62,6 @@ class PBT(StudyScheduler):
     """
 
     name: ClassVar[str] = "pbt"
-    together: ClassVar[bool] = True
 
     interval: int | None = None
     quantile: float = 0.2
@@ -91,6 +90,14 @@ class PBT(StudyScheduler):
         if not self.marks():
             every = self._interval
             raise ArgumentError(f"PBT: interval={every} must be below the study's steps={self.study.steps}")
+
+    @property
+    def waits(self) -> bool:
+        return True
+
+    @property
+    def together(self) -> bool:
+        return self.population is None
 
     def marks(self) -> tuple[int, ...]:
         return tuple(range(self._interval, self.study.steps, self._interval))

@@ -7,6 +7,7 @@ worker once and waits for all, so nothing depends on which answers first.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -52,7 +53,7 @@ class RayExecutor(LocalExecutor):
         self._numbers: dict[Traced, int] = {}
         self._deaths: dict[int, tuple[int, int]] = {}
         self._slots = -(-choice.blocks // len(fleet.sites))
-        self._most = choice.blocks if job.wanted.bounded else None
+        self._most = most_blocks(job, choice)
         self._threads_each = job.threads
         shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), job.task.data)
         super().__init__(
@@ -203,6 +204,14 @@ class RayExecutor(LocalExecutor):
                 raise WorkerLost
             block.follow(answer[site][0])
         return found
+
+
+def most_blocks(job: Job, choice: Choice) -> int | None:
+    """Blocks of all workers at most; None for as many as workers have room for."""
+    if job.wanted.lanes != "auto":
+        return choice.blocks
+    bound, wide = job.wanted.bound, choice.strategy.block
+    return None if bound is None else max(choice.blocks, math.ceil(bound * job.folds * job.seeds / wide))
 
 
 def _followed(mine: Mapping[Site, Sequence[RemotePool]], answers: Mapping[Site, Any]) -> dict[Pool, list[Chunk]]:
