@@ -29,6 +29,7 @@ import numpy as np
 from digits import SPACE, digits
 
 import vtune
+from vtune.settings import objectives
 from vtune.store import Reader, open_reader
 from vtune.store.summaries import proposals
 
@@ -39,15 +40,14 @@ SHARE = 4
 AGAIN = 32
 """Times that what a search chose is trained once more."""
 
-SIGNS = {"loss": 1, "accuracy": -1}
-"""Metrics that may be the score, and what makes lower ones better."""
+METRICS = "loss", "accuracy"
+"""What may be the score."""
 
 
 def search(seed: int, metric: str, steps: int, **choices: Any) -> vtune.Study:
     return vtune.tune(
-        digits(), SPACE, metric=metric, mode="min" if SIGNS[metric] > 0 else "max", steps=steps,
-        eval_every=max(1, steps // 6), seed=seed, progress="off", **choices,
-    )  # fmt: skip
+        digits(), SPACE, metric=metric, steps=steps, eval_every=max(1, steps // 6), seed=seed, progress="off", **choices
+    )
 
 
 def best(study: vtune.Study) -> dict[str, Any]:
@@ -71,28 +71,28 @@ def again(config: dict[str, Any], seed: int, metric: str, steps: int, times: int
     return {"again": float(scores.mean()), "deviation": float(scores.std())}
 
 
-def improvements(study: vtune.Study, sign: int) -> list[tuple[int, float]]:
+def improvements(study: vtune.Study) -> list[tuple[int, float]]:
     """Each time a complete trial was better than all before: the trials begun by then, and its score."""
     frame = study.placement().merge(study.frame()[["id", "score"]], on="id")
     complete = frame[frame["state"] == "complete"].sort_values("finished")
-    costs = sign * complete["score"]
+    costs = study.settings.objectives[0].sign * complete["score"]
     better = complete[costs < costs.cummin().shift(fill_value=np.inf)]
     begun = [(frame["started"] <= finished).sum() for finished in better["finished"]]
     return list(zip(map(int, begun), better["score"].tolist(), strict=True))
 
 
-def foresight(reader: Reader, study: int, sign: int) -> dict[str, float]:
+def foresight(reader: Reader, study: vtune.Study) -> dict[str, float]:
     """How near what a model expected of complete trials is to what they came to; nothing without a model."""
-    frame = proposals(reader, study)
+    frame = proposals(reader, study.record.id or 0)
     frame = frame[(frame["state"] == "complete") & frame["mean"].notna()]
     if frame.empty:
         return {}
-    expected, score = sign * frame["mean"], frame["score"]
+    expected, score = study.settings.objectives[0].sign * frame["mean"], frame["score"]
     within = ((score - expected).abs() <= 2 * frame["deviation"]).mean()
     return {"foreseen": float(within), "correlation": float(expected.corr(score, "spearman"))}
 
 
-def reached(found: list[tuple[int, float]], target: float, sign: int = 1) -> int | None:
+def reached(found: list[tuple[int, float]], target: float, sign: float = 1.0) -> int | None:
     """Trials that had begun when the first was at least as good; None if none was."""
     return next((begun for begun, score in found if sign * score <= sign * target), None)
 
@@ -114,7 +114,7 @@ def searches(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--metric", choices=SIGNS, default="loss", help="what the score is")
+    parser.add_argument("--metric", choices=METRICS, default="loss", help="what the score is")
     parser.add_argument("--trials", type=int, default=1024, help="of random search")
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--lanes", type=int, default=32, help="of random search")
@@ -139,10 +139,9 @@ def main() -> None:
                     store = f"{folder}/reach.db"
                     study = search(seed, options.metric, options.steps, store=store, seeds=options.replicas, **choices)
                     with open_reader(store) as reader:
-                        foreseen = foresight(reader, study.record.id or 0, SIGNS[options.metric])
+                        foreseen = foresight(reader, study)
                     chosen = again(study.best.config, 1_000 + seed, options.metric, options.steps, options.again)
-                    better = improvements(study, SIGNS[options.metric])
-                    done[name] = best(study) | foreseen | chosen | {"improvements": better}
+                    done[name] = best(study) | foreseen | chosen | {"improvements": improvements(study)}
                 options.out.write_text(json.dumps(report, indent=1) + "\n")
                 print(
                     seed, name, {key: value for key, value in done[name].items() if key != "improvements"}, flush=True
@@ -151,7 +150,7 @@ def main() -> None:
 
 
 def show(report: dict[str, Any], trials: int, metric: str) -> None:
-    few, counts, sign = trials // SHARE, [], SIGNS[metric]
+    few, counts, (goal,) = trials // SHARE, [], objectives(metric, None)
     heads = f"random {few}", f"random {trials}", "again", f"bayes {few}", "again"
     print(f"{'seed':>4} {' '.join(f'{head:>12}' for head in heads)}   reached after")
     for seed, done in report["searches"].items():
@@ -159,7 +158,7 @@ def show(report: dict[str, Any], trials: int, metric: str) -> None:
             continue
         at_random, ours = done["random"], done["bayes and asha"]
         early = [score for begun, score in at_random["improvements"] if begun <= few]
-        counts.append(reached(ours["improvements"], at_random[metric], sign))
+        counts.append(reached(ours["improvements"], at_random[metric], goal.sign))
         figures = early[-1] if early else np.nan, at_random[metric], at_random["again"], ours[metric], ours["again"]
         print(f"{seed:>4} {' '.join(f'{figure:12.4f}' for figure in figures)}   {counts[-1] or 'not'}")
     share = sum(done["bayes and asha"]["steps"] for done in report["searches"].values() if len(done) == 2)

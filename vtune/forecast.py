@@ -12,6 +12,7 @@ import numpy as np
 from vtune import proposers
 from vtune.cache import enable_compilation_cache
 from vtune.driver.tally import Tally
+from vtune.driver.waves import abreast
 from vtune.engine.buckets import Buckets, Forecast
 from vtune.engine.devices import default_threads, devices_of
 from vtune.engine.planner import UNPLACED
@@ -19,7 +20,7 @@ from vtune.engine.sharding import place
 from vtune.engine.strategy import Strategy
 from vtune.errors import ArgumentError
 from vtune.executors.local import LocalExecutor
-from vtune.executors.prepared import Wanted, abreast, prepared
+from vtune.executors.prepared import Wanted, prepared
 from vtune.explain import explanation
 from vtune.report import Explanation
 from vtune.settings import budget, settings, whole

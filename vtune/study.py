@@ -24,6 +24,7 @@ from vtune.driver.judge import study_info
 from vtune.driver.kept import Kept, KeptState
 from vtune.driver.loop import Loop
 from vtune.driver.tally import Tally
+from vtune.driver.waves import abreast
 from vtune.engine.buckets import asked_for
 from vtune.engine.numerics import numerics, precision, under
 from vtune.engine.solo import train_alone
@@ -32,7 +33,7 @@ from vtune.errors import ArgumentError, ConfigError, Interrupted, ResultError
 from vtune.exchange.warm import teach
 from vtune.executors.job import Job, Prospect
 from vtune.executors.local import LocalExecutor
-from vtune.executors.prepared import Wanted, abreast
+from vtune.executors.prepared import Wanted
 from vtune.explain import explanation
 from vtune.hyper import PlainHP
 from vtune.records import Config, Rerun, Trial, TrialState
@@ -139,7 +140,7 @@ class Study(SavedStudy):
         )  # fmt: skip
         self._job = Job(
             self.task, space, self._run, self.settings.seed, self.settings.rng, self.settings.folds,
-            self.settings.seeds, free=self._scheduler is None and not getattr(self._proposer, "learns", True),
+            self.settings.seeds, free=self._scheduler is None and not proposers.learns(self._proposer),
             clock=self._clock, wanted=self._wanted, threads=threads, cache=cache,
         )  # fmt: skip
         asked_for(pack, buckets, space)
@@ -463,10 +464,10 @@ class Study(SavedStudy):
 
     def _remarks(self, executor: LocalExecutor, tally: Tally) -> tuple[str, ...]:
         learned = self.record.choices.get("warm_start", ())
-        blind = self._wanted.remarks(executor.seats, self.settings.trials)
+        beside = self._wanted.remarks(executor.seats, self.settings.trials)
         found = f"{tally.asked:,} of {self.settings.trials:,} trials"
         fewer = f"{self._proposer.name} had no more configurations after {found}"
-        return (*learned, *blind, *([fewer] if tally.exhausted else []))
+        return (*learned, *beside, *([fewer] if tally.exhausted else []))
 
     def _end(self, **fields: Any) -> None:
         """Writes how the run ended in the middle of a tick, of which nothing else is written: it is done again."""

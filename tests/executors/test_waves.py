@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import pytest
 
 import vtune
+from vtune.driver.waves import WAVES
 from vtune.engine import probe
 from vtune.engine.buckets import Buckets
 from vtune.engine.strategy import Strategy
-from vtune.executors.prepared import WAVES, Wanted
+from vtune.executors.prepared import Wanted
 from vtune.proposers import Random
 from vtune.space import Choice, Float, Space
 

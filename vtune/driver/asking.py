@@ -12,6 +12,7 @@ import numpy as np
 
 from vtune.engine.devices import as_here
 from vtune.errors import ProposerError
+from vtune.proposers import follows, learns
 from vtune.records import Config
 
 
@@ -48,8 +49,8 @@ class Asker:
     def __init__(self, proposer: Any):
         self._proposer = proposer
         self.name: str = proposer.name
-        self.learns: bool = getattr(proposer, "learns", True)
-        self.follows: bool = getattr(proposer, "follows", False)
+        self.learns = learns(proposer)
+        self.follows = follows(proposer)
         self.exhausted = False
         heeded = inspect.signature(proposer.tell).parameters
         self._heeds_steps, self._heeds_excess = len(heeded) > 2, "excess" in heeded

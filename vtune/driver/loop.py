@@ -242,12 +242,11 @@ class Loop:
 
         Where most lanes end with it, their scores are worth more than the time that they would wait.
         """
-        ending = self._executor.ending
-        if not self._asker.learns or self._asker.exhausted or 2 * ending > self._executor.live:
+        if not self._asker.learns or self._asker.exhausted:
             return
-        room = self._settings.trials - self.tally.asked
+        ending, room = self._executor.ending, self._settings.trials - self.tally.asked
         want = min(room, ending - self._executor.queued)
-        if want > 0:
+        if want > 0 and 2 * ending <= self._executor.live:
             self._asker.ask_ahead(want, self._pending())
 
     def _pending(self) -> list[Config]:

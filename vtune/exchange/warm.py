@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from vtune.errors import ArgumentError, ConfigError
+from vtune.proposers import learns
 from vtune.records import Config, TrialState
 from vtune.results import SavedStudy
 from vtune.settings import Settings
@@ -88,7 +89,7 @@ def teach(proposer: Any, space: Space, settings: Settings, studies: Iterable[Any
       ArgumentError: there are earlier studies, and the proposer does not learn. Besides, what `experience` raises.
     """
     learned = experience(space, [(o.metric, o.mode) for o in settings.objectives], studies)
-    if learned and not getattr(proposer, "learns", True):
+    if learned and not learns(proposer):
         raise ArgumentError(
             f"warm_start teaches the proposer, and {proposer.name!r} learns nothing from scores: give proposer='bayes'"
         )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,13 +24,11 @@ PACKED_BLOCK = 8
 """Block width where packed lanes run one after another: few, so that a program's last trials keep all cores busy."""
 SAMPLE = 512
 """Configs from which the trials of each bucket are estimated."""
-WAVES = 8
-"""Waves that trials come in where a proposer learns: all at once, none would be proposed with the scores of others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the user said about how trials run; "auto" is settled by looking.
+    """What the user said about how trials run, "auto" being settled by looking, and what lets a proposer learn.
 
     Attributes:
       lanes: trials side by side.
@@ -41,7 +37,7 @@ class Wanted:
       pack: what may be packed; see `vtune.tune`.
       buckets: ranges of packed sizes; see `vtune.tune`.
       devices: among which the lanes of a block are divided.
-      abreast: trials side by side at most, where `lanes` is "auto"; see `abreast`.
+      abreast: trials side by side at most, where `lanes` is "auto"; see `vtune.driver.waves`.
     """
 
     lanes: int | str = "auto"
@@ -74,21 +70,6 @@ class Wanted:
             few = f"{seats:,} of {trials:,} trials at a time, so that most are proposed with scores known"
             return [f"{few}; lanes= sets another number"]
         return []
-
-
-def abreast(trials: int, proposer: Any, scheduler: Any = None) -> int | None:
-    """Trials that may be side by side so that a proposer learns from the first ones; None for any number.
-
-    Any number may where it does not learn, where all trials belong together, and where they wait for one another while
-    the proposer hears of none that is not over.
-
-    >>> from types import SimpleNamespace
-    >>> abreast(100, SimpleNamespace(learns=False)), abreast(100, SimpleNamespace())
-    (None, 13)
-    """
-    late = getattr(scheduler, "waits", False) and not getattr(proposer, "follows", False)
-    learns = getattr(proposer, "learns", True) and not late and not getattr(scheduler, "together", False)
-    return math.ceil(trials / WAVES) if learns else None
 
 
 Make = Callable[[Strategy, int, Forecast | None, Buckets], LocalExecutor]
@@ -131,8 +112,11 @@ def prepared(
     names = _packed_sizes(task, space, exemplar, asked.packing(exemplar), settings.rng)
     largest = {**exemplar, **{name: whole_values(space[name])[-1] for name in names}}
     size = probe.state_bytes(task, largest, data, settings.rng)
-    settle = functools.partial(_choose, wanted, size, settings.trials, threads, settings.replicas, share)
-    first = chosen, blocks = settle()
+    paying = probe.choose(
+        bytes_per_lane=size, trials=settings.trials, threads=threads, lanes=wanted.lanes, block=wanted.block,
+        strategy=wanted.strategy, replicas=settings.replicas, share=share, devices=wanted.devices,
+    )  # fmt: skip
+    chosen, blocks = first = _narrowed(paying, wanted, settings.replicas)
     found, buckets = None, asked
     if names:
         chosen = _one_by_one(chosen, wanted, settings.replicas)
@@ -142,8 +126,9 @@ def prepared(
         buckets = found.buckets
     executor = make(chosen, blocks, found, buckets)
     executor.planner.extend(exemplar)
-    if not names:
-        better = chosen, blocks = settle(executor.planner.possible(sample(SAMPLE)))
+    if wanted.bound is not None and not names:
+        programs = executor.planner.possible(sample(SAMPLE))
+        chosen, blocks = better = _narrowed(paying, wanted, settings.replicas, programs)
         if better != first:
             executor.close()
             executor = make(chosen, blocks, found, buckets)
@@ -155,6 +140,14 @@ def prepared(
         any_kind=wanted.strategy == "auto",
         any_width=open_width and settings.replicas == 1 and not names,
     )  # fmt: skip
+
+
+def _narrowed(paying: tuple[Strategy, int], wanted: Wanted, replicas: int, programs: int = 1) -> tuple[Strategy, int]:
+    """What would pay, with as many trials side by side as may be."""
+    if wanted.bound is None:
+        return paying
+    any_width = wanted.block == "auto" and not isinstance(wanted.strategy, Strategy)
+    return probe.narrowed(*paying, wanted.bound, replicas=replicas, programs=programs, any_width=any_width)
 
 
 def _one_by_one(chosen: Strategy, wanted: Wanted, replicas: int) -> Strategy:
@@ -195,21 +188,6 @@ def _packed_by(task: Any, space: Space, exemplar: Mapping[str, Any], packing: Pa
     except Exception:  # tracing the program in earnest says what is wrong, or demotes what cannot be traced
         return set()
     return {name for guard in session.guards if guard.kind == "packed" for name in guard.names}
-
-
-def _choose(
-    wanted: Wanted, size: int, trials: int, threads: int, replicas: int, share: float, programs: int = 1
-) -> tuple[Strategy, int]:
-    strategy, blocks = probe.choose(
-        bytes_per_lane=size, trials=trials, threads=threads, lanes=wanted.lanes, block=wanted.block,
-        strategy=wanted.strategy, replicas=replicas, share=share, devices=wanted.devices,
-    )  # fmt: skip
-    if wanted.bound is None:
-        return strategy, blocks
-    any_width = wanted.block == "auto" and not isinstance(wanted.strategy, Strategy)
-    return probe.narrowed(
-        strategy, blocks, wanted.bound, replicas=replicas, programs=programs, any_width=any_width
-    )  # fmt: skip
 
 
 def _divided(

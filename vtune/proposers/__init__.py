@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from vtune.proposers.base import Proposer, make, names, register
+from vtune.proposers.base import Proposer, follows, learns, make, names, register
 from vtune.proposers.grid import Grid
 from vtune.proposers.random import Random
 from vtune.proposers.sobol import Sobol
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from vtune.proposers.optuna import Optuna
     from vtune.proposers.tpe import TPE
 
-__all__ = ["CMAES", "GP", "TPE", "Bayes", "Grid", "Optuna", "Proposer", "Random", "Sobol", "make", "names", "register"]
+__all__ = [
+    "CMAES", "GP", "TPE", "Bayes", "Grid", "Optuna", "Proposer", "Random", "Sobol", "follows", "learns", "make",
+    "names", "register",
+]  # fmt: skip
 
 _HOME = {
     "Bayes": "vtune.proposers.bayes",

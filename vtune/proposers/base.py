@@ -141,6 +141,16 @@ def make(proposer: str | Proposer, space: Space, seed: int = 0) -> Proposer:
     return proposer
 
 
+def learns(proposer: Any) -> bool:
+    """Whether what a proposer suggests depends on the scores that it was told."""
+    return bool(getattr(proposer, "learns", True))
+
+
+def follows(proposer: Any) -> bool:
+    """Whether a proposer wants scores on the way too, of trials that go on from where a scheduler compares them."""
+    return bool(getattr(proposer, "follows", False))
+
+
 def check_told(configs: Sequence[Config], scores: Any) -> np.ndarray:
     """Scores as float64 [n], or [n, objectives]; one entry for each config.
 

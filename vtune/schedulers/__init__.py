@@ -12,7 +12,7 @@ Example:
 """
 
 from vtune.schedulers.asha import ASHA
-from vtune.schedulers.base import Scheduler, StudyInfo, make, marks, names, prepared, register, share
+from vtune.schedulers.base import Scheduler, StudyInfo, make, marks, names, prepared, register, share, together, waits
 from vtune.schedulers.halving import SuccessiveHalving
 from vtune.schedulers.hyperband import Hyperband
 from vtune.schedulers.median import Median
@@ -44,4 +44,6 @@ __all__ = [
     "prepared",
     "register",
     "share",
+    "together",
+    "waits",
 ]

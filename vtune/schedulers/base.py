@@ -225,6 +225,26 @@ def marks(scheduler: Any) -> tuple[int, ...]:
     return tuple(sorted(set(scheduler.marks()))) if hasattr(scheduler, "marks") else ()
 
 
+def waits(scheduler: Any) -> bool:
+    """Whether trials wait for others before they are over, so that it is long before the first of them is.
+
+    Example:
+      >>> waits(make("successive-halving")), waits(make("asha")), waits(None)
+      (True, False, False)
+    """
+    return bool(getattr(scheduler, "waits", False))
+
+
+def together(scheduler: Any) -> bool:
+    """Whether all trials of a study wait for one another time and again, so that none should wait for a lane.
+
+    Example:
+      >>> together(make("pbt")), together(make("successive-halving"))
+      (True, False)
+    """
+    return bool(getattr(scheduler, "together", False))
+
+
 def share(scheduler: Any) -> float:
     """The share of all steps that a prepared scheduler is expected to let trials train, in (0, 1].
 
