@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from spaces import halved, same, spaces
 
@@ -30,8 +30,15 @@ def sampled(space, n, score, seed=0):
     return [(config, float(score(config))) for config in space.sample(n, np.random.default_rng(seed))]
 
 
+ROUNDED = Space(x=Float(-0.1, 0.4, step=0.1), y=Int(0, 0, when={"x": (-0.1, 0.1 + 0.2)}))
+STEP = Space(x=Float(-0.1, 0.4, step=0.1, when={"c": (0,)}), c=Int(0, 2))
+
+
 @settings(max_examples=30, deadline=None)
 @given(space=spaces(most=5, count=20), keep=st.floats(0.01, 1.0), seed=st.integers(0, 9), bound=st.booleans())
+@example(space=ROUNDED, keep=0.5, seed=0, bound=False)
+@example(space=ROUNDED, keep=0.01, seed=1, bound=False)
+@example(space=STEP, keep=0.2, seed=4, bound=False)
 def test_every_config_of_a_narrower_space_is_one_of_the_space(space, keep, seed, bound):
     space = halved(space) if bound else space
     rng = np.random.default_rng(seed)
@@ -144,3 +151,10 @@ def test_what_cannot_be_is_refused():
             narrow(study(space, scores), keep)
     with pytest.raises(ResultError, match="there must be trials with a score"):
         narrow(study(space, [(config, np.nan) for config, _ in scores]))
+
+
+def test_a_condition_on_a_value_that_floats_round_up_survives_narrowing():
+    scores = [({"x": 0.3, "y": 0}, 0.0), ({"x": 0.2}, 0.1), ({"x": 0.1}, 1.0), ({"x": 0.0}, 2.0)]
+    narrower = narrow(study(ROUNDED, scores), 0.5)
+    assert narrower["x"].decode(np.array([0, 1])) == [0.2, 0.3]
+    assert narrower.validate({"x": 0.3, "y": 0}) == {"x": 0.3, "y": 0}

@@ -103,3 +103,13 @@ def test_labels_carry_no_addresses():
     label = Choice(functools.partial(max, 1)).labels[0]
     assert "partial" in label
     assert "0x" not in label
+
+
+def test_a_space_of_one_step_that_floats_round_down():
+    points = Float(0.2, 0.3, step=0.1)
+    assert (points.size, points.default) == (2, 0.2)
+    assert points.decode(points.encode([0.2, 0.1 + 0.2 - 1e-16], str)) == [0.2, 0.3]
+    with pytest.raises(SpaceError, match="step must be at most high - low"):
+        Float(0.2, 0.2999, step=0.1)
+    with pytest.raises(SpaceError, match="step must be at most high - low"):
+        Int(0, 2**39 - 1, step=2**39)

@@ -79,7 +79,7 @@ def _around(space: Space, good: Sequence[Config], functions: Sequence[Any]) -> S
     for name, parameter in space.items():
         values = [config[name] for config in good if name in config]
         made[name] = _narrowed(parameter, values) if values else parameter
-    left = {name: _possible(parameter.when or {}, made) for name, parameter in made.items()}
+    left = {name: _possible(parameter.when or {}, space, made) for name, parameter in made.items()}
 
     def alive(name: str) -> bool:
         return all(values and alive(parent) for parent, values in left[name].items())
@@ -110,13 +110,19 @@ def _narrowed(parameter: Any, values: Sequence[Any]) -> Parameter:
     return dataclasses.replace(parameter, low=low, high=high, default=default)
 
 
-def _possible(when: Mapping[str, Any], made: Mapping[str, Parameter]) -> dict[str, list[Any]]:
-    """Of each parent's values in a condition those that it can still have."""
+def _possible(when: Mapping[str, Any], space: Space, made: Mapping[str, Parameter]) -> dict[str, list[Any]]:
+    """Of each parent's values in a condition those that it can still have, as the parent itself would write them."""
     found = {}
     for parent, wanted in when.items():
         several = isinstance(wanted, tuple | list | set | frozenset | range) and not _has(made[parent], wanted)
-        found[parent] = [value for value in (wanted if several else (wanted,)) if _has(made[parent], value)]
+        own = [_written(space[parent], value) for value in (wanted if several else (wanted,))]
+        found[parent] = [value for value in own if _has(made[parent], value)]
     return found
+
+
+def _written(parameter: Parameter, value: Any) -> Any:
+    """A value as the hyperparameter gives it: 0.1 + 0.2 is the 0.3 of one with steps of 0.1."""
+    return parameter.decode(parameter.encode([value], str))[0]
 
 
 def _has(parameter: Parameter, value: Any) -> bool:

@@ -65,7 +65,7 @@ class Float(Parameter):
     def axis(self) -> Line | Cells:
         if self.step is None:
             return Line(self.low, self.high, self.log)
-        return Cells(self.low, self.step, math.floor((self.high - self.low) / self.step * (1 + 1e-12)) + 1, self.log)
+        return Cells(self.low, self.step, _steps(self.low, self.high, self.step) + 1, self.log)
 
     def encode(self, values: Sequence[Any], where: Where) -> np.ndarray:
         column = _column(values, where, f"a number from {self.low!r} to {self.high!r}", self.low, self.high)
@@ -211,10 +211,19 @@ def _check_range(kind: str, low: float, high: float, log: Any, step: float | Non
         return
     if step <= 0:
         raise SpaceError(f"{kind}: step must be positive; got step={step!r}")
-    if low < high < low + step:
+    if low < high < low + step and (kind == "Int" or _steps(low, high, step) < 1):
         raise SpaceError(f"{kind}: step must be at most high - low; {given}")
     if max(abs(low), abs(high), high - low) > LARGEST * step:
         raise SpaceError(f"{kind}: bounds must lie within 2**40 steps of zero and of each other; {given}")
+
+
+def _steps(low: float, high: float, step: float) -> int:
+    """Whole steps between the bounds, read as the decimals that they were written as.
+
+    >>> _steps(0.2, 0.3, 0.1)
+    1
+    """
+    return math.floor((high - low) / step * (1 + 1e-12))
 
 
 def _range_arguments(low: float, high: float, log: bool, step: float | None) -> list[str]:
